@@ -1,0 +1,1 @@
+"""The actions, their contract and their registry."""

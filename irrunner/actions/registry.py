@@ -1,0 +1,182 @@
+"""The registry of actions: one decorator, all-or-nothing loading, frozen afterwards.
+
+Actions come from our own modules and from third parties through the entry-point group
+``irrunner.actions`` (each entry point names a module or a callable ``register(registry)``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from irrunner.actions.contract import Action, AnyAction, Permission, State
+from irrunner.errors import ActionAlreadyRegistered, ActionIncomplete, UnknownAction
+from irrunner.playbook.problems import did_you_mean
+from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
+
+OWN_MODULES = (
+    "irrunner.actions.ec2",
+    "irrunner.actions.ebs",
+    "irrunner.actions.iam",
+    "irrunner.actions.sts",
+    "irrunner.actions.notify",
+    "irrunner.actions.evidence",
+)
+ACTION_ID = re.compile(r"^[a-z0-9]+(\.[a-z0-9-]+)?\.[a-z0-9]+(-[a-z0-9]+)*$")
+MINIMUM_UNDO_NOTE = 20
+
+A = TypeVar("A", bound=type[Action[Any, Any]])
+
+
+def action(
+    action_id: str,
+    *,
+    title: str,
+    phase: Phase,
+    risk: Risk,
+    permissions: tuple[Permission, ...],
+    undo: UndoPolicy,
+    undo_note: str,
+    timeout_s: float = 120.0,
+    settle: Settle = Settle.LOOK,
+    consistency_s: float = 15.0,
+    contract: int = 1,
+    sources: tuple[str, ...] = (),
+) -> Callable[[A], A]:
+    """Declare an action class.
+
+    Args:
+        action_id: ``aws.<service>.<verb-noun>``.
+        title: One line for lists.
+        phase: Default phase of steps that use it.
+        risk: What it may do to the workload.
+        permissions: Everything that look, act and undo call.
+        undo: What `irrunner undo` does.
+        undo_note: How undo works or why there is none; at least 20 characters.
+        timeout_s: Default bound of a step, seconds, at most 7,200.
+        settle: How an in-flight effect is settled.
+        consistency_s: How long an effect may stay invisible to looks, seconds.
+        contract: Version of parameters, state and outputs.
+        sources: AWS documentation pages.
+
+    Returns:
+        A decorator that marks the class; :meth:`Registry.load` collects it.
+    """
+
+    def mark(cls: A) -> A:
+        cls.id = action_id
+        cls.title = title
+        cls.phase = phase
+        cls.risk = risk
+        cls.permissions = permissions
+        cls.undo = undo
+        cls.undo_note = undo_note
+        cls.timeout_s = timeout_s
+        cls.settle = settle
+        cls.consistency_s = consistency_s
+        cls.contract = contract
+        cls.sources = sources
+        return cls
+
+    return mark
+
+
+def _missing(cls: type[AnyAction]) -> list[str]:
+    missing = [
+        name
+        for name in ("id", "title", "phase", "risk", "permissions", "undo", "undo_note", "Params")
+        if not hasattr(cls, name)
+    ]
+    missing += [name for name in ("look", "decide", "targets") if getattr(cls, name) is getattr(Action, name)]
+    if missing:
+        return missing
+    if not ACTION_ID.match(cls.id):
+        missing.append(f"an id like aws.ec2.isolate-instance, not {cls.id!r}")
+    if not issubclass(getattr(cls, "StateModel", object), State):
+        missing.append("StateModel")
+    if len(cls.undo_note) < MINIMUM_UNDO_NOTE:
+        missing.append(f"undo_note of at least {MINIMUM_UNDO_NOTE} characters")
+    restorable = cls.undo is not UndoPolicy.NEVER
+    if restorable and cls.undo_calls is Action.undo_calls:
+        missing.append("undo_calls")
+    if not 0 < cls.timeout_s <= 7200:  # noqa: PLR2004 - two hours, documented on `action`
+        missing.append("timeout_s within two hours")
+    return missing
+
+
+class Registry:
+    """Actions by id. Frozen: there is no way to add after construction."""
+
+    def __init__(self, classes: tuple[type[AnyAction], ...]) -> None:
+        """Check every class, then keep one instance of each.
+
+        Raises:
+            ActionIncomplete: If a part of the contract is missing.
+            ActionAlreadyRegistered: If two classes claim one id.
+        """
+        actions: dict[str, AnyAction] = {}
+        for cls in classes:
+            where = f"{cls.__module__}.{cls.__qualname__}"
+            missing = _missing(cls)
+            if missing:
+                raise ActionIncomplete(f"{where} lacks {', '.join(missing)}")
+            if cls.id in actions:
+                first = type(actions[cls.id])
+                raise ActionAlreadyRegistered(
+                    f"{cls.id} is defined by {first.__module__}.{first.__qualname__} and by {where}"
+                )
+            actions[cls.id] = cls()
+        self._actions = dict(sorted(actions.items()))
+
+    def __iter__(self) -> Iterator[AnyAction]:
+        """Iterate over the actions, sorted by id."""
+        return iter(self._actions.values())
+
+    def __contains__(self, action_id: object) -> bool:
+        """Return whether an action has this id."""
+        return action_id in self._actions
+
+    def __len__(self) -> int:
+        """Return how many actions there are."""
+        return len(self._actions)
+
+    def get(self, action_id: str) -> AnyAction:
+        """Return the action of this id.
+
+        Raises:
+            UnknownAction: If there is none; the message names the nearest.
+        """
+        try:
+            return self._actions[action_id]
+        except KeyError:
+            raise UnknownAction(
+                f"no action {action_id!r}{did_you_mean(action_id, self._actions)}",
+                hint="`irrunner actions` lists them",
+            ) from None
+
+
+def classes_of(module_name: str) -> tuple[type[AnyAction], ...]:
+    """Import a module and return the action classes defined in it, in the order of the file."""
+    module = import_module(module_name)
+    return tuple(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Action)
+        and value.__module__ == module.__name__
+        and "id" in vars(value)
+    )
+
+
+def load_registry() -> Registry:
+    """Load our own actions and those of installed entry points (group ``irrunner.actions``).
+
+    Raises:
+        ActionIncomplete: If one lacks a part of the contract.
+        ActionAlreadyRegistered: If two claim one id.
+    """
+    modules = [*OWN_MODULES, *(point.value for point in entry_points(group="irrunner.actions"))]
+    return Registry(tuple(cls for name in modules for cls in classes_of(name)))

@@ -1,0 +1,1 @@
+"""Everything that touches boto3: sessions, the call seam, errors, pacing."""

@@ -1,0 +1,1 @@
+"""Engines drive Executions: the embedded one, plans and undo."""

@@ -1,0 +1,1 @@
+"""Events of every source become one Finding; matching and correlation."""

@@ -1,0 +1,186 @@
+"""What the engine needs of a store. The SQL store implements it; tests run one suite over every store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from irrunner.journal.records import Draft, Record
+from irrunner.vocabulary import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What identifies a run in lists; everything else is in its journal."""
+
+    run_id: str
+    incident_id: str
+    incident_key: str
+    """Empty when the run has no finding (then it never joins)."""
+    event_key: str
+    playbook_id: str
+    playbook_version: str
+    playbook_sha256: str
+    title: str
+    account_id: str
+    region: str
+    severity: float
+    drill: bool
+    undoes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One line of ``irrunner runs``."""
+
+    run_id: str
+    incident_id: str
+    incident_key: str
+    event_key: str
+    playbook_id: str
+    playbook_version: str
+    playbook_sha256: str
+    title: str
+    account_id: str
+    region: str
+    severity: float
+    drill: bool
+    undoes: str | None
+    status: RunStatus
+    created_at: str
+    ended_at: str | None
+    records: int
+    head_sha256: str
+    owner: str | None
+    """Who holds the lease, None when parked or ended."""
+    next_timer_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Ownership of a run; ``epoch`` fences appends of owners that lost it."""
+
+    run_id: str
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asks of a run that another process may be driving: approve, deny, abort, confirm."""
+
+    request_id: int
+    run_id: str
+    kind: str
+    body: Mapping[str, Any]
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A durable timer."""
+
+    run_id: str
+    path: str
+    purpose: str
+    attempt: int
+    due_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """Columns and rows that change in the same commit as an append."""
+
+    status: RunStatus | None = None
+    ended: bool = False
+    """Release locks, drop timers, and add the run's head to the store-wide chain of ended runs."""
+    timers_set: Sequence[Timer] = field(default=())
+    timers_cleared: Sequence[tuple[str, str, int]] = field(default=())
+    """(path, purpose, attempt)."""
+    requests_settled: Sequence[int] = field(default=())
+    severity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """Result of verifying one run, or the whole store."""
+
+    ok: bool
+    records: int
+    broken_at: int | None = None
+    problem: str = ""
+
+
+class Store(Protocol):
+    """Durable runs. Every method that writes returns after the commit is on disk."""
+
+    def create_run(self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float) -> Lease:
+        """Insert the run with its first records and take its lease, in one commit.
+
+        Raises:
+            RunExists: If an open run of (playbook, incident key) exists (carries its id).
+            JournalUnavailable: If the store cannot be written.
+        """
+
+    def acquire(self, run_id: str, owner: str, ttl_s: float) -> Lease | None:
+        """Take the lease if it is free or has expired; bump the epoch. None if it is held."""
+
+    def renew(self, lease: Lease, ttl_s: float) -> None:
+        """Extend the lease. Raises LeaseLost."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; no error if it was lost."""
+
+    def append(self, lease: Lease, drafts: Sequence[Draft], change: RunChange | None = None) -> list[Record]:
+        """Append records in one commit (shared with other runs': group commit).
+
+        Raises:
+            LeaseLost: If the lease's epoch is no longer the run's; nothing was written.
+            JournalUnavailable: If the store cannot be written; nothing was written.
+        """
+
+    def records(self, run_id: str, after_seq: int = -1) -> list[Record]:
+        """Return the run's records after a sequence number."""
+
+    def run(self, run_id: str) -> RunRow:
+        """Return one run; a unique prefix of its id is enough. Raises RunNotFound."""
+
+    def runs(self, *, open_only: bool = False, limit: int = 100) -> list[RunRow]:
+        """Return runs, newest first."""
+
+    def runs_of_incident(self, incident_key: str) -> list[RunRow]:
+        """Return the runs of an incident, newest first."""
+
+    def runs_of_event(self, event_key: str) -> list[RunRow]:
+        """Return the runs that an event started or was attached to, newest first."""
+
+    def attach_event(self, run_id: str, event_key: str) -> None:
+        """Remember that the event belongs to the run."""
+
+    def request(self, run_id: str, kind: str, body: Mapping[str, Any]) -> int:
+        """Ask something of a run; its driver polls."""
+
+    def requests(self, run_id: str) -> list[Request]:
+        """Return requests that are not settled, oldest first."""
+
+    def timers(self, run_id: str) -> list[Timer]:
+        """Return the run's timers."""
+
+    def due_runs(self, now: str) -> list[str]:
+        """Return runs without a live owner that have a due timer, an open request, or were orphaned."""
+
+    def lock(self, lease: Lease, arns: Sequence[str]) -> str | None:
+        """Lock resources, all or none, in sorted order; return the id of a run that holds one, or None."""
+
+    def unlock(self, lease: Lease) -> None:
+        """Release the run's locks (it parks)."""
+
+    def verify(self, run_id: str) -> ChainReport:
+        """Verify one run's chain and its entry in the store-wide chain."""
+
+    def verify_all(self) -> ChainReport:
+        """Verify the store-wide chain of ended runs: a deleted run or a cut tail shows."""
+
+    def close(self) -> None:
+        """Close connections."""

@@ -1,0 +1,1 @@
+"""The sans-IO state machine: events in, commands out."""

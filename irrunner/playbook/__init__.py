@@ -1,0 +1,1 @@
+"""The playbook language: model, loader, expressions, checks, JSON Schema."""
