@@ -18,9 +18,20 @@ from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 OWN_MODULES = (
-    "irrunner.actions.ec2",
-    "irrunner.actions.ebs",
-    "irrunner.actions.iam",
+    "irrunner.actions.ec2.describe",
+    "irrunner.actions.ec2.isolate",
+    "irrunner.actions.ec2.release",
+    "irrunner.actions.ec2.protect",
+    "irrunner.actions.ec2.tag",
+    "irrunner.actions.ec2.stop",
+    "irrunner.actions.ec2.profile",
+    "irrunner.actions.ebs.snapshot_instance",
+    "irrunner.actions.ebs.await_snapshots",
+    "irrunner.actions.ebs.copy_to_forensics",
+    "irrunner.actions.iam.access_key",
+    "irrunner.actions.iam.quarantine",
+    "irrunner.actions.iam.role_users",
+    "irrunner.actions.iam.role_sessions",
     "irrunner.actions.sts",
     "irrunner.actions.notify",
     "irrunner.actions.evidence",

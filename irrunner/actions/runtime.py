@@ -1,0 +1,353 @@
+"""Run one action by the contract: look, record, act, read back, typed outcome; and undo it.
+
+Knows nothing of journals, threads or timers: the engine calls :meth:`StepRun.begin` (reads only),
+journals the intent, then calls :meth:`StepRun.advance` until it is done; between two advances it may
+wait any time, or die. A :class:`StepRun` made from a journalled intent goes on where the world stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+from irrunner.actions.contract import (
+    Act,
+    AnyAction,
+    Broken,
+    Call,
+    Decision,
+    LookContext,
+    Model,
+    Refused,
+    Settled,
+    State,
+    Waiting,
+)
+from irrunner.actions.sending import Sender
+from irrunner.clock import Clock
+from irrunner.errors import ActionError, OutcomeUnknown, TargetNotFound
+from irrunner.vocabulary import Outcome, Settle
+
+MAX_SENDS = 3
+"""How often the same calls are sent within one attempt when looks say that they had no effect."""
+FIRST_RELOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The attempt has ended."""
+
+    outcome: Outcome
+    outputs: Mapping[str, Any]
+    after: State | None
+    verified: bool
+    warnings: tuple[str, ...] = ()
+    reason: str = ""
+    code: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Advance again after ``poll_s`` seconds."""
+
+    poll_s: float
+    reason: str
+
+
+Progress: TypeAlias = "Done | Later"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the intent records."""
+
+    before: State
+    calls: tuple[Call, ...]
+    """Everything that the action would send from here."""
+    refusal: Refused | None = None
+
+
+def protected_target(targets: tuple[str, ...], globs: tuple[str, ...]) -> str | None:
+    """Return the first target that a protected glob names (ids, names and ARNs), or None."""
+    for target in targets:
+        names = {target, target.rsplit("/", 1)[-1], target.rsplit(":", 1)[-1]}
+        if any(fnmatchcase(name, glob) for name in names for glob in globs):
+            return target
+    return None
+
+
+def signature(calls: tuple[Call, ...]) -> frozenset[tuple[str, str]]:
+    """Return what a plan claims of calls: (operation, target) pairs."""
+    return frozenset((call.operation, call.target) for call in calls)
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One attempt of one action on one target."""
+
+    action: AnyAction
+    params: Model
+    look_context: Callable[[], LookContext]
+    """Makes the context of a look; called for each look (``now`` moves)."""
+    sender: Sender
+    clock: Clock
+    deadline: datetime
+    before: State | None = None
+    """The journalled prior state, when an intent is resumed."""
+    resumed_at: datetime | None = None
+    """When the resumed intent was journalled."""
+    _pending: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    _sent_at: datetime | None = None
+    _sends: int = 0
+    _relook_s: float = FIRST_RELOOK_S
+    _unknown: OutcomeUnknown | None = None
+
+    def look(self) -> State:
+        """Look at the world now."""
+        state: State = self.action.look(self.look_context(), self.params)
+        return state
+
+    def begin(self) -> Begun:
+        """Look once and say what would be done; nothing is sent.
+
+        Raises:
+            ActionError: If the look fails.
+        """
+        state = self.look()
+        if self.before is None:
+            self.before = state
+        decision = self.action.decide(self.params, state)
+        context = self.look_context()
+        targets = self.action.targets(self.params, context.where)
+        protected = protected_target(targets, context.settings.protected) if self._mutates() else None
+        if protected:
+            refusal = Refused(f"{protected} is protected by the configuration (protected:)")
+            return Begun(state, (), refusal)
+        if isinstance(decision, Refused):
+            return Begun(state, (), decision)
+        calls = self.action.forecast(self.params, state)
+        return Begun(state, calls)
+
+    def resume(self, calls: int, at: datetime) -> None:
+        """Take up a journalled intent: its effects may have happened, and may not be visible yet."""
+        self.resumed_at = at
+        if calls:
+            self._sent_at = at
+            self._sends = 1
+
+    def advance(self) -> Progress:
+        """Look, and do the next thing.
+
+        Raises:
+            ActionError: If a look or a call fails (the engine makes it a failed attempt).
+        """
+        if self.resumed_at is not None and self.action.settle is Settle.AT_MOST_ONCE:
+            return Done(
+                Outcome.UNKNOWN, {}, None, verified=False, code="outcome-unknown",
+                reason="interrupted while it was sent; it is not sent twice",
+            )  # fmt: skip
+        try:
+            state = self.look()
+        except ActionError as problem:
+            if self._unknown is not None and self.clock.now() >= self.deadline:
+                return self._cannot_tell(str(problem))
+            raise
+        return self._follow(self.action.decide(self.params, state), state)
+
+    def _mutates(self) -> bool:
+        return any(permission.use == "act" for permission in self.action.permissions)
+
+    def _follow(self, decision: Decision, state: State) -> Progress:
+        if isinstance(decision, Settled):
+            return self._settled(decision, state)
+        if isinstance(decision, Refused):
+            outcome = Outcome.ALREADY_DONE if decision.nothing_to_do else Outcome.REFUSED
+            return Done(
+                outcome, {}, state, verified=decision.nothing_to_do, reason=decision.reason, code="refused"
+            )
+        if isinstance(decision, Broken):
+            return Done(Outcome.FAILED, {}, state, verified=False, reason=decision.reason, code=decision.code)
+        if self.clock.now() >= self.deadline:
+            return self._too_late(decision)
+        if isinstance(decision, Waiting):
+            return Later(decision.poll_s, decision.reason)
+        return self._act(decision, state)
+
+    def _settled(self, decision: Settled, state: State) -> Done:
+        effect = self._sends > 0 or not self._mutates()
+        outcome = Outcome.APPLIED if effect else Outcome.ALREADY_DONE
+        outputs = decision.outputs.model_dump(mode="json")
+        return Done(outcome, outputs, state, verified=True, warnings=decision.warnings)
+
+    def _too_late(self, decision: Waiting | Act) -> Done:
+        if self._unknown is not None:
+            return self._cannot_tell(str(self._unknown))
+        doing = decision.reason if isinstance(decision, Waiting) else "the effect is not visible"
+        return Done(
+            Outcome.FAILED, {}, None, verified=False, code="action-timed-out",
+            reason=f"{doing}; the step's time is over",
+        )  # fmt: skip
+
+    def _cannot_tell(self, reason: str) -> Done:
+        return Done(Outcome.UNKNOWN, {}, None, verified=False, reason=reason, code="outcome-unknown")
+
+    def _act(self, decision: Act, state: State) -> Progress:
+        wanted = signature(decision.calls)
+        if self._may_be_invisible(wanted):
+            self._relook_s = min(self._relook_s * 2, 5.0)
+            return Later(self._relook_s / 2, "waiting until the effect is visible")
+        if self._sends >= MAX_SENDS and wanted == self._pending:
+            return Done(
+                Outcome.FAILED, {}, state, verified=False, code="verification-failed",
+                reason=f"sent {self._sends} times, and still not as intended: "
+                + "; ".join(call.summary for call in decision.calls),
+            )  # fmt: skip
+        self._sends = self._sends + 1 if wanted == self._pending else max(self._sends, 1)
+        self._pending, self._sent_at, self._relook_s = wanted, self.clock.now(), FIRST_RELOOK_S
+        return self._send(decision, state)
+
+    def _may_be_invisible(self, wanted: frozenset[tuple[str, str]]) -> bool:
+        if self._sent_at is None or (self._pending and wanted != self._pending):
+            return False
+        return self.clock.now() - self._sent_at < timedelta(seconds=self.action.consistency_s)
+
+    def _send(self, decision: Act, state: State) -> Progress:
+        try:
+            self.sender.send(decision.calls)
+        except OutcomeUnknown as problem:
+            self._unknown = problem
+            if self.action.settle is Settle.AT_MOST_ONCE:
+                return self._cannot_tell(str(problem))
+            return Later(FIRST_RELOOK_S, "the answer was lost: looking")
+        failed = self._all_optional_failed(decision)
+        if failed is not None:
+            return Done(
+                Outcome.FAILED,
+                {},
+                state,
+                verified=False,
+                code=failed,
+                reason="the optional calls were refused",
+            )
+        if self.action.settle is Settle.AT_MOST_ONCE:
+            settled = self.action.settled_after_send(self.params, state, tuple(self.sender.answers))
+            return self._settled(settled, state)
+        return Later(0.0, "reading back")
+
+    def _all_optional_failed(self, decision: Act) -> str | None:
+        """Return the error code where nothing but optional calls was sent and every one was refused."""
+        if not all(call.optional for call in decision.calls):
+            return None
+        errors = [call.error for call in self.sender.sent[-len(decision.calls) :]]
+        return errors[0] if errors and all(errors) else None
+
+
+@dataclass(frozen=True, slots=True)
+class UndoView:
+    """What an undo of one step would do, resource by resource."""
+
+    restore: tuple[str, ...]
+    already: tuple[str, ...]
+    gone: tuple[str, ...]
+    drift: tuple[str, ...]
+    """``eni-1: expected ['sg-q'], found ['sg-x']``."""
+    calls: tuple[Call, ...]
+
+
+def view_undo(action: AnyAction, params: Model, before: State, after: State, now: State | None) -> UndoView:
+    """Compare the footprints and return what undo would send.
+
+    Args:
+        action: The action.
+        params: Its parameters then.
+        before: Journalled prior state.
+        after: Journalled state after verification.
+        now: A fresh look, or None where the target is gone.
+    """
+    was, made = before.footprint(), after.footprint()
+    current = now.footprint() if now is not None else {}
+    restore, already, gone, drift = [], [], [], []
+    for key in sorted(made):
+        if was.get(key) == made[key]:
+            continue
+        if key not in current:
+            gone.append(key)
+        elif current[key] == was.get(key):
+            already.append(key)
+        elif current[key] == made[key]:
+            restore.append(key)
+        else:
+            drift.append(f"{key}: we set {made[key]!r}, found {current[key]!r}")
+    calls: tuple[Call, ...] = ()
+    if restore and now is not None:
+        calls = action.undo_calls(params, before, after, now, frozenset(restore))
+    return UndoView(tuple(restore), tuple(already), tuple(gone), tuple(drift), calls)
+
+
+@dataclass(slots=True)
+class UndoRun:
+    """Undo of one step: same shape as :class:`StepRun`, towards the prior state."""
+
+    action: AnyAction
+    params: Model
+    before: State
+    after: State
+    look_context: Callable[[], LookContext]
+    sender: Sender
+    clock: Clock
+    deadline: datetime
+    _sends: int = 0
+    _sent_at: datetime | None = None
+
+    def look(self) -> State | None:
+        """Look; None where the target is gone."""
+        try:
+            state: State = self.action.look(self.look_context(), self.params)
+        except TargetNotFound:
+            return None
+        return state
+
+    def view(self) -> UndoView:
+        """Return what undo would do now."""
+        return view_undo(self.action, self.params, self.before, self.after, self.look())
+
+    def advance(self) -> Progress:
+        """Look, refuse on drift, send what is missing, and look again until all is as before."""
+        now = self.look()
+        view = view_undo(self.action, self.params, self.before, self.after, now)
+        if not view.restore:
+            return self._ended(view, now)
+        if self.clock.now() >= self.deadline:
+            return Done(
+                Outcome.FAILED, {}, now, verified=False, code="action-timed-out",
+                reason=f"still not as before: {', '.join(view.restore)}",
+            )  # fmt: skip
+        window = timedelta(seconds=self.action.consistency_s)
+        if self._sent_at is not None and self.clock.now() - self._sent_at < window:
+            return Later(FIRST_RELOOK_S, "waiting until the effect is visible")
+        if self._sends >= MAX_SENDS:
+            return Done(
+                Outcome.FAILED, {}, now, verified=False, code="verification-failed",
+                reason=f"sent {self._sends} times, still not as before: {', '.join(view.restore)}",
+            )  # fmt: skip
+        self._sends += 1
+        self._sent_at = self.clock.now()
+        try:
+            self.sender.send(view.calls)
+        except OutcomeUnknown:
+            return Later(FIRST_RELOOK_S, "the answer was lost: looking")
+        return Later(0.0, "reading back")
+
+    def _ended(self, view: UndoView, now: State | None) -> Done:
+        detail = {"already": list(view.already), "gone": list(view.gone)}
+        if view.drift:
+            return Done(
+                Outcome.REFUSED, detail, now, verified=False, code="drift",
+                reason="changed by somebody since: " + "; ".join(view.drift),
+            )  # fmt: skip
+        outcome = Outcome.APPLIED if self._sends else Outcome.ALREADY_DONE
+        return Done(outcome, detail, now, verified=True)

@@ -1,0 +1,146 @@
+"""Send planned calls: resolve their tokens, in order, and keep what was sent.
+
+The only place from which a mutating call leaves the house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jmespath
+
+from irrunner.actions.contract import Call, Read, Scope, Token
+from irrunner.clock import Clock, iso
+from irrunner.errors import ActionError, InvalidCall
+
+
+class Port(Protocol):
+    """Anything that takes calls: a CloudApi, or the local port of notifications and evidence."""
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one operation."""
+
+
+class RegionalPort(Port, Protocol):
+    """A port that knows Regions."""
+
+    def in_region(self, region: str) -> RegionalPort:
+        """Return the same port in another Region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where calls go, by scope."""
+
+    target: RegionalPort
+    forensics: RegionalPort | None
+    local: Port
+
+    def of(self, scope: Scope, region: str | None) -> Port:
+        """Return the port of a scope and Region.
+
+        Raises:
+            InvalidCall: If there is no forensic account.
+        """
+        if scope == "local":
+            return self.local
+        port = self.target if scope == "target" else self.forensics
+        if port is None:
+            raise InvalidCall("no forensic account", hint="set forensics.account_id in irrunner.yaml")
+        return port.in_region(region) if region else port
+
+
+@dataclass(frozen=True, slots=True)
+class SentCall:
+    """What the journal keeps of a call: never its parameters, which the plan and the state describe."""
+
+    operation: str
+    target: str
+    scope: Scope
+    at: str
+    request_id: str = ""
+    error: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return JSON-able data."""
+        return {
+            "operation": self.operation,
+            "target": self.target,
+            "scope": self.scope,
+            "at": self.at,
+            "request_id": self.request_id,
+            "error": self.error,
+        }
+
+
+def resolve(value: Any, tokens: Mapping[str, Any]) -> Any:
+    """Return the value with its :class:`Token` leaves replaced.
+
+    Raises:
+        InvalidCall: If a token has no value yet.
+    """
+    if isinstance(value, Token):
+        if value.name not in tokens:
+            raise InvalidCall(f"the plan's token {value} has no value: an action forgot to bind it")
+        return tokens[value.name]
+    if isinstance(value, Mapping):
+        return {key: resolve(item, tokens) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(item, tokens) for item in value]
+    return value
+
+
+def resolve_text(text: str, tokens: Mapping[str, Any]) -> str:
+    """Return the text with ``<token>`` replaced where it is known."""
+    for name, value in tokens.items():
+        text = text.replace(f"<{name}>", str(value))
+    return text
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends the calls of one step attempt."""
+
+    ports: Ports
+    clock: Clock
+    sent: list[SentCall] = field(default_factory=list)
+    answers: list[Mapping[str, Any]] = field(default_factory=list)
+    """Answers of calls that went through, for actions that cannot be looked up."""
+
+    def send(self, calls: Iterable[Call]) -> None:
+        """Send calls in order; stop at the first failure that is neither tolerated nor optional.
+
+        Raises:
+            ActionError: As mapped by the seam; what was sent before it stays in ``sent``.
+        """
+        tokens: dict[str, Any] = {}
+        for call in calls:
+            port = self.ports.of(call.scope, call.region)
+            for read in call.reads:
+                tokens.update(self._read(port, read, tokens))
+            if call.skip_if_empty is not None and not tokens.get(call.skip_if_empty):
+                continue
+            self._send_one(port, call, tokens)
+
+    def _read(self, port: Port, read: Read, tokens: Mapping[str, Any]) -> dict[str, Any]:
+        answer = port.call(read.operation, **resolve(read.params, tokens))
+        return {name: jmespath.search(path, answer) for name, path in read.bind.items()}
+
+    def _send_one(self, port: Port, call: Call, tokens: dict[str, Any]) -> None:
+        target = resolve_text(call.target, tokens)
+        at = iso(self.clock.now())
+        try:
+            answer = port.call(call.operation, **resolve(call.params, tokens))
+        except ActionError as problem:
+            code = str(problem.detail.get("aws_code", problem.code))
+            self.sent.append(SentCall(call.operation, target, call.scope, at, error=code))
+            if call.optional or code in call.tolerate:
+                return
+            raise
+        request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
+        self.answers.append(answer)
+        tokens.update({name: jmespath.search(path, answer) for name, path in call.yields.items()})
+        target = resolve_text(call.target, tokens)
+        self.sent.append(SentCall(call.operation, target, call.scope, at, request_id))
