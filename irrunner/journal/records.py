@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-GENESIS = "0" * 64
+GENESIS: Final = "0" * 64
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,27 @@ class Record:
 def canonical(value: Any) -> str:
     """Return canonical JSON text: sorted keys, no spaces, UTF-8 as is, no NaN.
 
+    A lone surrogate (legal in JSON as an escape, illegal in UTF-8) is written as its escape, so that the
+    text can always be stored and reads back as the same value.
+
     Raises:
         ValueError: If the value holds NaN or infinity.
         TypeError: If the value is not JSON.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _ENCODER.encode(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _escape_surrogates(text)
+    return text
+
+
+def _escape_surrogates(text: str) -> str:
+    """Join surrogate pairs, as a JSON reader would, and escape the lone ones."""
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return _SURROGATE.sub(lambda lone: f"\\u{ord(lone.group()):04x}", joined)
 
 
 def digest(text: str) -> str:
@@ -67,12 +86,27 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def chain_sha256(run_id: str, seq: int, at: str, kind: str, path: str, *, body: str, prev_sha256: str) -> str:
+    """Return the hash of a record.
+
+    Args:
+        body: Canonical text of the record's body, as it is stored.
+        prev_sha256: Hash of the record before, or :data:`GENESIS`.
+    """
+    head = canonical([run_id, seq, at, kind, path, prev_sha256])
+    return digest(f"{head}\n{body}")
+
+
 def seal(run_id: str, seq: int, at: str, draft: Draft, prev_sha256: str) -> tuple[Record, str]:
     """Return the record and the canonical text of its body."""
     body = canonical(draft.body)
-    head = canonical([run_id, seq, at, draft.kind, draft.path, prev_sha256])
-    sha256 = digest(f"{head}\n{body}")
-    return Record(run_id, seq, at, draft.kind, draft.path, draft.body, prev_sha256, sha256), body
+    return seal_text(run_id, seq, at, draft, body, prev_sha256=prev_sha256), body
+
+
+def seal_text(run_id: str, seq: int, at: str, draft: Draft, body: str, *, prev_sha256: str) -> Record:
+    """Return the record of a draft whose body was made canonical before."""
+    sha256 = chain_sha256(run_id, seq, at, draft.kind, draft.path, body=body, prev_sha256=prev_sha256)
+    return Record(run_id, seq, at, draft.kind, draft.path, draft.body, prev_sha256, sha256)
 
 
 def first_break(records: Iterable[Record]) -> int | None:

@@ -94,7 +94,9 @@ class RunChange:
 
     status: RunStatus | None = None
     ended: bool = False
-    """Release locks, drop timers, and add the run's head to the store-wide chain of ended runs."""
+    """Release locks and the lease, drop timers, and add the run's head to the store-wide chain of ended runs.
+
+    Whoever appends later gets LeaseLost."""
     timers_set: Sequence[Timer] = field(default=())
     timers_cleared: Sequence[tuple[str, str, int]] = field(default=())
     """(path, purpose, attempt)."""
@@ -110,6 +112,8 @@ class ChainReport:
     records: int
     broken_at: int | None = None
     problem: str = ""
+    head_sha256: str = ""
+    """Head of the run, or of the chain of ended runs: kept elsewhere, it proves everything behind it."""
 
 
 class Store(Protocol):
@@ -124,7 +128,12 @@ class Store(Protocol):
         """
 
     def acquire(self, run_id: str, owner: str, ttl_s: float) -> Lease | None:
-        """Take the lease if it is free or has expired; bump the epoch. None if it is held."""
+        """Take the lease if it is free or has expired; bump the epoch. None if it is held.
+
+        Raises:
+            RunNotFound: If there is no such run.
+            RunNotResumable: If it has ended.
+        """
 
     def renew(self, lease: Lease, ttl_s: float) -> None:
         """Extend the lease. Raises LeaseLost."""
@@ -159,7 +168,12 @@ class Store(Protocol):
         """Remember that the event belongs to the run."""
 
     def request(self, run_id: str, kind: str, body: Mapping[str, Any]) -> int:
-        """Ask something of a run; its driver polls."""
+        """Ask something of a run; its driver polls.
+
+        Raises:
+            RunNotFound: If there is no such run.
+            RunNotResumable: If it has ended.
+        """
 
     def requests(self, run_id: str) -> list[Request]:
         """Return requests that are not settled, oldest first."""
@@ -168,19 +182,26 @@ class Store(Protocol):
         """Return the run's timers."""
 
     def due_runs(self, now: str) -> list[str]:
-        """Return runs without a live owner that have a due timer, an open request, or were orphaned."""
+        """Return open runs without a live owner that have a due timer, an open request, or were orphaned.
+
+        Orphaned is a run whose lease expired; one whose lease was given back waits for a person.
+        """
 
     def lock(self, lease: Lease, arns: Sequence[str]) -> str | None:
-        """Lock resources, all or none, in sorted order; return the id of a run that holds one, or None."""
+        """Lock resources, all or none, in sorted order; return the id of a run that holds one, or None.
+
+        Raises:
+            LeaseLost: If the lease is another's.
+        """
 
     def unlock(self, lease: Lease) -> None:
-        """Release the run's locks (it parks)."""
+        """Release the run's locks (it parks). Raises LeaseLost."""
 
     def verify(self, run_id: str) -> ChainReport:
-        """Verify one run's chain and its entry in the store-wide chain."""
+        """Verify one run's chain and its entry in the store-wide chain. Raises RunNotFound."""
 
     def verify_all(self) -> ChainReport:
-        """Verify the store-wide chain of ended runs: a deleted run or a cut tail shows."""
+        """Verify the store-wide chain of ended runs, and every run: a deleted run or a cut tail shows."""
 
     def close(self) -> None:
         """Close connections."""
