@@ -38,10 +38,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/irrunner validate playbooks
-	$(BIN)/python -m docs_sync --check
+	$(BIN)/python docs/sync.py --check
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m docs_sync
+	$(BIN)/python docs/sync.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py

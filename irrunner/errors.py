@@ -7,6 +7,7 @@ is chained. Nothing outside :mod:`irrunner.aws.errors` reads botocore's codes.
 ::
 
     IRRunnerError
+    +- InvalidArgument
     +- PlaybookError
     |  +- PlaybookInvalid(problems)      every problem of the files, each with its place
     |  +- ExpressionFailed               a CEL expression failed while it was evaluated
@@ -69,6 +70,13 @@ class IRRunnerError(Exception):
     def __str__(self) -> str:
         """Return the message, with the hint where there is one."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class InvalidArgument(IRRunnerError):
+    """An argument of a command or an API call is wrong."""
+
+    code = "invalid-argument"
+    exit_code = EXIT_INVALID_INPUT
 
 
 class PlaybookError(IRRunnerError):

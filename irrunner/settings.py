@@ -1,31 +1,76 @@
-"""Configuration: ``irrunner.yaml``, overridden by environment variables (``IRRUNNER_...``).
+"""Configuration: ``irrunner.yaml``, overridden by environment variables.
 
-Secrets are references only (``env: secretsmanager: ssm: file:``), never values.
+``IRRUNNER_LIMITS__THREADS=8`` overrides ``threads`` under ``limits``; lists are given with commas or as
+JSON. Secrets are references (``env: secretsmanager: ssm: file:``), never values. Constructing
+:class:`Settings` reads nothing; :func:`load_settings` does.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
+import re
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from irrunner.errors import SettingsError
 
+ENV_PREFIX = "IRRUNNER_"
+ENV_NESTING = "__"
+LARGEST_FILE_BYTES = 1 << 20
+HINT = "see docs/reference/configuration.md"
+REFERENCE = re.compile(r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:secretsmanager|ssm|file):\S.*)$")
+
+
+def _must_refer(value: Any) -> Any:
+    if not isinstance(value, str) or not REFERENCE.match(value):
+        raise ValueError(
+            "name where the secret is (env:NAME, secretsmanager:ID, ssm:NAME, file:PATH), not itself"
+        )
+    return value
+
+
+def _listed(value: Any) -> Any:
+    """Let an environment variable hold a list: JSON, or with commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
-SecretReference = Annotated[
-    str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|secretsmanager:.+|ssm:.+|file:.+)$")
-]
+SecretReference = Annotated[str, BeforeValidator(_must_refer)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+AccountIds = Annotated[tuple[AccountId, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Section(BaseModel):
     """Frozen, and unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Forensics(Section):
@@ -34,8 +79,9 @@ class Forensics(Section):
     account_id: AccountId | None = None
     """None: the Organizations account named ``forensics``, if the caller may list accounts."""
     role: str = "irrunner-forensics"
+    """Role to assume in the forensic account."""
     region: str | None = None
-    """None: the incident's Region."""
+    """Region of the evidence; None: the incident's Region."""
     kms_key: str = "alias/irrunner-evidence"
     """Key of the forensic account under which evidence is copied (id, ARN or alias)."""
     transfer_kms_key: str = "alias/irrunner-transfer"
@@ -55,7 +101,9 @@ class Limits(Section):
     resources: int = Field(default=50, ge=1)
     """Resources that one run may change, unless its playbook says less."""
     threads: int = Field(default=32, ge=1, le=256)
+    """Steps that work at the same time, in one process."""
     evidence_threads: int = Field(default=16, ge=1)
+    """Of these, evidence steps: containment never waits behind copies."""
     per_account: int = Field(default=8, ge=1)
     """Concurrent calls per account."""
 
@@ -66,28 +114,70 @@ class Channel(Section):
     url: SecretReference
 
 
-class Settings(Section):
+class Settings(BaseSettings):
     """All settings. Defaults are safe: they act where roles exist, and nowhere else."""
 
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_NESTING,
+    )
+
     responder_role: str = "irrunner-responder"
+    """Role to assume in the account of an incident, cut down to each step's permissions."""
     forensics: Forensics = Forensics()
-    regions: tuple[str, ...] = ()
+    regions: Words = ()
     """Regions in which we may act; empty: all."""
-    accounts: tuple[AccountId, ...] = ()
+    accounts: AccountIds = ()
     """Accounts in which we may act; empty: all that have the responder role."""
-    protected: tuple[str, ...] = ()
+    protected: Words = ()
     """Globs over ids and ARNs that no action may change (domain controllers, bastions, break-glass)."""
     approvers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Group name to members (``os:alice``, ``arn:...``); a group that is not listed admits any local user."""
     channels: dict[str, Channel] = Field(default_factory=dict)
+    """Notification channels by the name that playbooks use."""
     limits: Limits = Limits()
     drill: Drill = Drill()
-    endpoints: tuple[str, ...] = ()
+    endpoints: Words = ()
     """Hosts, beside AWS and loopback, at which AWS endpoints may be (VPC endpoints with own names)."""
-    playbooks: tuple[str, ...] = ()
+    playbooks: Words = ()
     """Directories of own playbooks, read after the shipped ones; the same id replaces a shipped one."""
-    store: str | None = None
-    """Path of the SQLite file, or a PostgreSQL URL; None: under ``$XDG_STATE_HOME``."""
+    store: str | None = Field(default=None, repr=False)
+    """Path of the SQLite file; None: under ``$XDG_STATE_HOME``."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Construct from arguments alone; :func:`load_settings` joins file and environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+class _Loader(yaml.SafeLoader):
+    """Every scalar but null stays text (an account id keeps its leading zero); keys are unique."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own shape
+        first: [("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"))] for first in ("~", "n", "")
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        """Construct a mapping; a key that stands twice is an error."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def settings_path() -> Path | None:
@@ -100,37 +190,144 @@ def settings_path() -> Path | None:
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Read the configuration.
+    """Read the configuration: the file, then the environment over it.
 
     Args:
         path: File; default :func:`settings_path`.
 
+    Returns:
+        The checked settings.
+
     Raises:
-        SettingsError: If the file cannot be read or is wrong; names every wrong setting.
+        SettingsError: If the file cannot be read or something is wrong; names every wrong setting, and
+            never shows a value.
     """
     path = path or settings_path()
-    values: Any = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-            raise SettingsError(f"cannot read {path}: {problem}", hint="check IRRUNNER_CONFIG") from problem
+    values = _read(path) if path is not None else {}
     try:
-        return Settings.model_validate(values)
+        overrides = EnvSettingsSource(Settings)()
+    except UnreadableVariable as problem:
+        raise SettingsError(f"environment: {problem}", hint="write JSON, or one variable a key") from None
+    try:
+        return Settings(**_merged(values, overrides))
     except ValidationError as problem:
-        lines = [
-            f"{path}: {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in problem.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsError("\n".join(lines), hint="see docs/reference/configuration.md") from None
+        lines = [_line(path, error) for error in problem.errors(include_url=False, include_input=False)]
+        raise SettingsError("\n".join(lines), hint=HINT) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise SettingsError(
+                f"{path} is larger than {LARGEST_FILE_BYTES} bytes", hint="check IRRUNNER_CONFIG"
+            )
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
+        raise SettingsError(f"cannot read {path}: {_why(problem)}", hint="check IRRUNNER_CONFIG") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds no settings: name: value lines are expected", hint=HINT)
+    store = values.get("store")
+    if isinstance(store, str) and _has_password(store):
+        raise SettingsError(
+            f"{path}: store: a password stands in the URL", hint="give IRRUNNER_STORE, or use PGPASSFILE"
+        )
+    return {str(name): value for name, value in values.items()}
+
+
+def _why(problem: Exception) -> str:
+    """Say what is wrong and where, without the line itself: it may hold what should not be shown."""
+    if isinstance(problem, OSError):
+        return problem.strerror or type(problem).__name__
+    mark = getattr(problem, "problem_mark", None)
+    what = getattr(problem, "problem", None) or type(problem).__name__
+    return f"{what}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(what)
+
+
+def _has_password(url: str) -> bool:
+    return "://" in url and urlsplit(url).password is not None
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``high`` over ``low``, mapping by mapping."""
+    both = {
+        name: _merged(low[name], value)
+        for name, value in high.items()
+        if isinstance(value, Mapping) and isinstance(low.get(name), Mapping)
+    }
+    return {**low, **high, **both}
+
+
+def _line(path: Path | None, error: Mapping[str, Any]) -> str:
+    names = [str(part) for part in error["loc"]]
+    variable = ENV_PREFIX + ENV_NESTING.join(names).upper()
+    where = variable if variable in os.environ else str(path or "settings")
+    return f"{where}: {'.'.join(names)}: {error['msg']}"
+
+
+class SecretSource(Protocol):
+    """The part of the AWS seam that resolves references: ``BotoCloud.base()``."""
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one operation."""
+
+
+def resolve_secret(reference: str, source: SecretSource | None = None) -> SecretStr:
+    """Return the secret that a reference names; its ``repr`` hides it.
+
+    Args:
+        reference: ``env:NAME``, ``file:PATH``, ``ssm:NAME`` or ``secretsmanager:ID`` (an id or ARN, with
+            ``#key`` for one field of a JSON secret).
+        source: Calls AWS; needed for ``ssm`` and ``secretsmanager`` only.
+
+    Raises:
+        SettingsError: If the reference is malformed, or names nothing; the message never holds a value.
+        ActionError: If AWS refuses.
+    """
+    if not REFERENCE.match(reference):
+        raise SettingsError("a secret is given by value", hint="use env:, file:, ssm: or secretsmanager:")
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        found = os.environ.get(name)
+    elif kind == "file":
+        found = _secret_file(Path(name))
+    elif source is None:
+        raise SettingsError(f"{reference} needs AWS, and none is reached here", hint="use env: or file:")
+    else:
+        found = _from_aws(kind, name, source)
+    if not found:
+        raise SettingsError(f"{reference} is empty or not set", hint="set it where it is named")
+    return SecretStr(found)
+
+
+def _secret_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"file:{path}: {type(problem).__name__}", hint="check path and mode") from None
+
+
+def _from_aws(kind: str, name: str, source: SecretSource) -> str:
+    if kind == "ssm":
+        answer = source.call("ssm:GetParameter", Name=name, WithDecryption=True)
+        return str(answer["Parameter"]["Value"])
+    secret_id, _, key = name.partition("#")
+    text = str(source.call("secretsmanager:GetSecretValue", SecretId=secret_id).get("SecretString", ""))
+    if not key:
+        return text
+    try:
+        return str(json.loads(text)[key])
+    except (ValueError, KeyError, TypeError):
+        raise SettingsError(
+            f"secretsmanager:{name}: no such field in the secret", hint="check #key"
+        ) from None
 
 
 def is_loopback(url: str) -> bool:
     """Return whether the URL's host is a loopback address."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -284,6 +284,18 @@ class Action(Generic[P, S]):
             return PlannedOutputs(decision.outputs.model_dump(mode="json"))
         return PlannedOutputs({})
 
+    def settled_after_send(self, params: P, state: S, answers: tuple[Mapping[str, Any], ...]) -> Settled:
+        """Return the end of an action whose effect no look can see (``Settle.AT_MOST_ONCE``).
+
+        The runtime calls it instead of looking again, once its calls were sent without an error.
+
+        Args:
+            params: Parameters.
+            state: The look that decided to act.
+            answers: The answers of the calls, in the order of sending.
+        """
+        raise ActionIncomplete(type(self).__qualname__)
+
     def targets(self, params: P, where: Where) -> tuple[str, ...]:
         """Return the ARNs (or ids) that the action changes: for locks, limits and protected resources."""
         raise ActionIncomplete(type(self).__qualname__)

@@ -11,7 +11,7 @@ A *path* names one instance of a step: ``isolate``, ``copy_out[3]`` (item 3 of a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from irrunner.vocabulary import Outcome, RunStatus
@@ -65,10 +65,19 @@ class CallStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputsEvaluated:
+    """The declared outputs of a ``run`` step's callee, evaluated when the callee had ended well."""
+
+    kind: ClassVar[str] = "outputs_evaluated"
+    path: str
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class StepSucceeded:
     """An attempt ended well and was verified (or verification is not the action's to give)."""
 
-    kind: ClassVar[str] = "step_succeeded"
+    kind: ClassVar[str] = "step_verified"
     path: str
     attempt: int
     outcome: Outcome
@@ -100,7 +109,7 @@ class PollAnswered:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """A durable timer's instant has passed."""
+    """A durable timer's instant has passed; ``attempt`` is that of its StartTimer."""
 
     kind: ClassVar[str] = "timer_fired"
     path: str
@@ -160,31 +169,34 @@ class AbortRequested:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The run's deadline passed: as an abort, but the run failed."""
+    """The run's deadline passed: as an abort, but the run failed.
+
+    With the path ``finally`` it is the bound on ``finally`` that passed: what is left of it is cut.
+    """
 
     kind: ClassVar[str] = "deadline_passed"
     path: str = ""
 
 
 Event: TypeAlias = (
-    "WhenEvaluated | ItemsEvaluated | BranchChosen | EvaluationFailed | CallStarted | StepSucceeded"
-    " | StepFailed | PollAnswered | TimerFired | ApprovalGiven | ApprovalDenied | ApprovalStale"
-    " | ManualConfirmed | AbortRequested | DeadlinePassed"
+    "WhenEvaluated | ItemsEvaluated | BranchChosen | EvaluationFailed | CallStarted | OutputsEvaluated"
+    " | StepSucceeded | StepFailed | PollAnswered | TimerFired | ApprovalGiven | ApprovalDenied"
+    " | ApprovalStale | ManualConfirmed | AbortRequested | DeadlinePassed"
 )
 
 EVENTS: Mapping[str, type[Any]] = {
     cls.kind: cls
     for cls in (
-        WhenEvaluated, ItemsEvaluated, BranchChosen, EvaluationFailed, CallStarted, StepSucceeded,
-        StepFailed, PollAnswered, TimerFired, ApprovalGiven, ApprovalDenied, ApprovalStale,
+        WhenEvaluated, ItemsEvaluated, BranchChosen, EvaluationFailed, CallStarted, OutputsEvaluated,
+        StepSucceeded, StepFailed, PollAnswered, TimerFired, ApprovalGiven, ApprovalDenied, ApprovalStale,
         ManualConfirmed, AbortRequested, DeadlinePassed,
     )
 }  # fmt: skip
 
 
 def event_body(event: Event) -> dict[str, Any]:
-    """Return the event as JSON-able data (without its kind)."""
-    return asdict(event)
+    """Return the event's fields, as they are, in a new dict (without its kind)."""
+    return {name: getattr(event, name) for name in event.__slots__}
 
 
 def event_of(kind: str, body: Mapping[str, Any]) -> Event | None:
@@ -198,8 +210,7 @@ def event_of(kind: str, body: Mapping[str, Any]) -> Event | None:
     for name in ("items", "difference"):
         if name in values:
             values[name] = tuple(values[name])
-    fields = cls.__dataclass_fields__
-    return cls(**{name: value for name, value in values.items() if name in fields})  # type: ignore[no-any-return]
+    return cls(**{name: value for name, value in values.items() if name in cls.__slots__})  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +237,16 @@ class EvaluateBranch:
 @dataclass(frozen=True, slots=True)
 class StartCall:
     """Evaluate the inputs of a ``run`` step; answer: CallStarted or EvaluationFailed."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOutputs:
+    """Evaluate the callee's declared outputs, in the callee's scope ``path + "/"``.
+
+    Answer: OutputsEvaluated or EvaluationFailed.
+    """
 
     path: str
 
@@ -263,11 +284,16 @@ class StartTimer:
 
 @dataclass(frozen=True, slots=True)
 class AskApproval:
-    """Open a gate: make its plan, tell the approvers; answer: ApprovalGiven or ApprovalDenied."""
+    """Open a gate: make its plan, tell the approvers.
+
+    Answer: ApprovalGiven, ApprovalDenied, ApprovalStale or EvaluationFailed.
+    """
 
     path: str
     asked: int = 0
     """How often it was asked before (stale plans)."""
+    escalated: bool = False
+    """Whether half of ``within`` has passed: tell the ``escalate`` list too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +311,8 @@ class Finish:
 
 
 Command: TypeAlias = (
-    "EvaluateWhen | EvaluateItems | EvaluateBranch | StartCall | RunStep | Poll | StartTimer"
-    " | AskApproval | AskManual | Finish"
+    "EvaluateWhen | EvaluateItems | EvaluateBranch | StartCall | EvaluateOutputs | RunStep | Poll"
+    " | StartTimer | AskApproval | AskManual | Finish"
 )
 
 

@@ -1,0 +1,159 @@
+"""The organisation: accounts, the roles and keys that irrunner's deployment makes in them, and the caller."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gameday.world import keys, seam
+
+RESPONDER_ROLE: Final = "irrunner-responder"
+FORENSICS_ROLE: Final = "irrunner-forensics"
+CALLER: Final = "oncall"
+EVIDENCE_KEY: Final = "alias/irrunner-evidence"
+TRANSFER_KEY: Final = "alias/irrunner-transfer"
+
+_USE_OF_A_KEY: Final = ["kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:Decrypt"]
+_ALLOW_ALL: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Account ids by their part in the organisation."""
+
+    id: str
+    management: str
+    security: str
+    forensics: str
+    members: tuple[str, ...]
+
+    def names(self) -> dict[str, str]:
+        """Return account ids to their names in AWS Organizations."""
+        members = {account: f"member-{number}" for number, account in enumerate(self.members, start=1)}
+        return {
+            self.management: "management",
+            self.security: "security",
+            self.forensics: "forensics",
+            **members,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the accounts as the ready line shows them."""
+        return {"security": self.security, "forensics": self.forensics, "members": list(self.members)}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The caller's long-term key."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+def found(seed: int, members: Iterable[str], count: int) -> Organisation:
+    """Choose the accounts.
+
+    Args:
+        seed: Chooses the same ids again.
+        members: Member accounts with given ids.
+        count: How many member accounts there shall be at least.
+    """
+    chance = random.Random(f"accounts {seed}")  # noqa: S311 - repeatability is the point
+    chosen = list(dict.fromkeys(members))
+    taken = set(chosen)
+
+    def fresh() -> str:
+        while (account := f"{chance.randrange(200_000_000_000, 900_000_000_000)}") in taken:
+            continue
+        taken.add(account)
+        return account
+
+    management, security, forensics = fresh(), fresh(), fresh()
+    chosen.extend(fresh() for _ in range(count - len(chosen)))
+    organisation_id = f"o-{chance.getrandbits(48):010x}"[:12]
+    return Organisation(organisation_id, management, security, forensics, tuple(chosen))
+
+
+def furnish(organisation: Organisation, region: str) -> Credentials:
+    """Make the roles, keys and the caller.
+
+    Args:
+        organisation: The accounts.
+        region: Where the KMS keys are; other Regions get theirs by :func:`furnish_keys`.
+    """
+    for member in organisation.members:
+        _role(member, RESPONDER_ROLE, organisation)
+    _role(organisation.forensics, FORENSICS_ROLE, organisation)
+    furnish_keys(organisation, region)
+    return _caller(organisation)
+
+
+def furnish_keys(organisation: Organisation, region: str) -> None:
+    """Make the evidence key and the transfer keys of a Region."""
+    keys.create(organisation.forensics, region, alias=EVIDENCE_KEY)
+    for member in organisation.members:
+        keys.create(
+            member, region, alias=TRANSFER_KEY, policy=shared_key_policy(member, organisation.forensics)
+        )
+
+
+def shared_key_policy(owner: str, *guests: str) -> str:
+    """Return a key policy: the owner administers, the guests use.
+
+    Source: EBS user guide, "Share the KMS key used to encrypt a shared Amazon EBS snapshot".
+    """
+    statements = [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{owner}:root"}, "Action": "kms:*", "Resource": "*"},
+        *(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{guest}:root"},
+                "Action": _USE_OF_A_KEY,
+                "Resource": "*",
+            }
+            for guest in guests
+        ),
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def trust(*principals: str) -> str:
+    """Return a trust policy for the principals, with source identity and session tags."""
+    actions = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"]
+    statement = {"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": actions}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def create_role(account: str, name: str, trust_policy: str, *, path: str = "/", max_session_s: int = 3600) -> Any:
+    """Create a role and return it."""
+    return seam.iam(account).create_role(
+        role_name=name,
+        assume_role_policy_document=trust_policy,
+        path=path,
+        permissions_boundary=None,
+        description="",
+        tags=[],
+        max_session_duration=str(max_session_s),
+    )
+
+
+def _role(account: str, name: str, organisation: Organisation) -> None:
+    role = create_role(account, name, trust(f"arn:aws:iam::{organisation.security}:root"))
+    role.put_policy("permissions", json.dumps({"Version": "2012-10-17", "Statement": [_ALLOW_ALL]}))
+
+
+def _caller(organisation: Organisation) -> Credentials:
+    iam = seam.iam(organisation.security)
+    user = iam.create_user("us-east-1", CALLER)
+    roles = [f"arn:aws:iam::*:role/{name}" for name in (RESPONDER_ROLE, FORENSICS_ROLE)]
+    assume = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"]
+    statements = [
+        {"Effect": "Allow", "Action": assume, "Resource": roles},
+        {"Effect": "Allow", "Action": "organizations:List*", "Resource": "*"},
+    ]
+    user.put_policy("assume-irrunner", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    key = iam.create_access_key(CALLER)
+    return Credentials(key.access_key_id, key.secret_access_key)

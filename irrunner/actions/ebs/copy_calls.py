@@ -1,0 +1,145 @@
+"""The calls of ``aws.ebs.copy-to-forensics``; a snapshot or grant that does not exist yet is a token."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from irrunner.actions.contract import Call, Token
+from irrunner.actions.ebs.copy_state import CopyState, grant_name
+from irrunner.actions.ebs.keys import Key
+from irrunner.actions.ebs.snapshots import DRILL_TAG, INSTANCE_TAG, MARKER_TAG, Snapshot, tag_specification
+
+Id: TypeAlias = "str | Token"
+
+TRANSFER_COPY: Final = Token("transfer-copy")
+FORENSIC_COPY: Final = Token("forensic-copy")
+GRANT: Final = Token("key-grant")
+
+BUSY: Final = ("ResourceLimitExceeded",)
+"""Too many copies at once: the next look waits for a free place.
+
+Source: Amazon EBS user guide, "Copy an Amazon EBS snapshot": 20 concurrent copies per destination Region.
+"""
+
+KEY_USE: Final = (
+    "DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom", "ReEncryptTo",
+)  # fmt: skip
+"""What the reader of a shared encrypted snapshot needs of its key.
+
+Source: Amazon EBS user guide, "Share a KMS key used to encrypt a shared snapshot".
+"""
+
+
+def transfer_copy(state: CopyState, source: Snapshot) -> Call:
+    """Re-encrypt the source under the transfer key, in its own account."""
+    return Call(
+        operation="ec2:CopySnapshot",
+        params=_copy_params(state, source, source.snapshot_id, _name(state.transfer_key)),
+        target=source.snapshot_id,
+        summary=f"Copy {source.snapshot_id} from the default key aws/ebs to {state.transfer_key_name}",
+        before={"kms_key_id": source.kms_key_id},
+        after={"kms_key_id": _name(state.transfer_key)},
+        reversible=False,
+        yields={TRANSFER_COPY.name: "SnapshotId"},
+        tolerate=BUSY,
+    )
+
+
+def lend_key(state: CopyState, key: Key) -> Call:
+    """Let the forensic role use the key for the time of the copy.
+
+    KMS answers the same name and parameters with the same grant, so that a repetition makes no second one.
+
+    Source: AWS KMS API reference, CreateGrant, parameter Name.
+    """
+    role = f"arn:{state.partition}:iam::{state.forensic_account_id}:role/{state.forensic_role}"
+    return Call(
+        operation="kms:CreateGrant",
+        params={
+            "KeyId": key.arn,
+            "GranteePrincipal": role,
+            "Operations": list(KEY_USE),
+            "Name": grant_name(state.marker),
+        },
+        target=key.arn,
+        summary=f"Let {role} read data under {key.arn} until the copy is verified",
+        after={"grantee": role},
+        yields={GRANT.name: "GrantId"},
+    )
+
+
+def share(state: CopyState, snapshot: Id) -> Call:
+    """Let the forensic account use the snapshot."""
+    return _permission(state, snapshot, "add", f"Share {snapshot} with {state.forensic_account_id}")
+
+
+def unshare(state: CopyState, snapshot: Id) -> Call:
+    """Take the snapshot back from the forensic account, which has its own copy now."""
+    return _permission(state, snapshot, "remove", f"Stop sharing {snapshot}: the copy stands by itself")
+
+
+def return_key(key: Key, grant: Id) -> Call:
+    """Take the key back."""
+    return Call(
+        operation="kms:RevokeGrant",
+        params={"KeyId": key.arn, "GrantId": grant},
+        target=key.arn,
+        summary=f"Revoke the grant on {key.arn}: the copy is under the forensic key",
+        tolerate=("NotFoundException",),
+    )
+
+
+def forensic_copy(state: CopyState, source: Snapshot, snapshot: Id) -> Call:
+    """Copy what is shared into the forensic account, under its own key."""
+    return Call(
+        operation="ec2:CopySnapshot",
+        params=_copy_params(state, source, snapshot, _name(state.forensic_key)),
+        target=source.snapshot_id,
+        summary=f"Copy {snapshot} into {state.forensic_account_id} under {state.forensic_key_name}",
+        after={"account_id": state.forensic_account_id, "kms_key_id": _name(state.forensic_key)},
+        reversible=False,
+        scope="forensics",
+        region=state.forensic_region,
+        yields={FORENSIC_COPY.name: "SnapshotId"},
+        tolerate=BUSY,
+    )
+
+
+def _permission(state: CopyState, snapshot: Id, operation: str, summary: str) -> Call:
+    return Call(
+        operation="ec2:ModifySnapshotAttribute",
+        params={
+            "SnapshotId": snapshot,
+            "Attribute": "createVolumePermission",
+            "OperationType": operation,
+            "UserIds": [state.forensic_account_id],
+        },
+        target=str(snapshot),
+        summary=summary,
+        after={"createVolumePermission": f"{operation} {state.forensic_account_id}"},
+    )
+
+
+def _copy_params(state: CopyState, source: Snapshot, snapshot: Id, key: str) -> dict[str, Any]:
+    lineage = {
+        MARKER_TAG: state.marker,
+        INSTANCE_TAG: source.instance_id or "",
+        "irrunner:source-snapshot": source.snapshot_id,
+        "irrunner:source-volume": source.volume_id,
+        "irrunner:source-account": state.account_id,
+        "irrunner:source-region": state.region,
+        DRILL_TAG: "true" if state.drill else "",
+    }
+    return {
+        "SourceRegion": state.region,
+        "SourceSnapshotId": snapshot,
+        "Description": f"irrunner evidence: copy of {source.snapshot_id} of {source.volume_id}",
+        "Encrypted": True,
+        "KmsKeyId": key,
+        "TagSpecifications": tag_specification(lineage),
+    }
+
+
+def _name(key: Key | None) -> str:
+    return key.arn if key is not None else ""

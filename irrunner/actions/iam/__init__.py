@@ -1,0 +1,1 @@
+"""IAM containment: keys off, users quarantined, sessions of roles revoked."""

@@ -1,0 +1,230 @@
+"""Attempts of steps: bind, lock, look, journal the intent, act, read back, journal the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from irrunner.actions.runtime import Begun, Done, Later, StepRun
+from irrunner.actions.sending import Sender
+from irrunner.clock import iso, parse_iso
+from irrunner.engine import loaded as kinds
+from irrunner.engine.stepping import Binding, error_of, params_of
+from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost, PlaybookError
+from irrunner.journal.records import Draft, canonical, digest
+from irrunner.machine.messages import (
+    EvaluationFailed,
+    Event,
+    Poll,
+    PollAnswered,
+    RunStep,
+    StepFailed,
+    StepSucceeded,
+)
+from irrunner.playbook.model import Uses, WaitUntil
+from irrunner.vocabulary import Outcome
+
+if TYPE_CHECKING:
+    from irrunner.engine.driver import Driver
+
+LOCK_WAIT_S = 1.0
+SIMULATED_POLL_S = 0.1
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A step attempt between its intent and its outcome."""
+
+    run: StepRun
+    binding: Binding
+    attempt: int
+    begun: Begun
+
+
+class Attempts:
+    """Answers ``RunStep`` and ``Poll`` for one run."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def _bind(self, path: str, action_id: str, values: Mapping[str, Any], started: datetime) -> Binding:
+        action = self._driver.services.registry.get(action_id)
+        params = params_of(action, values)
+        steps = self._driver.run.execution.visible(path)
+        return Binding(self._driver.services, self._driver.run.facts, action, params, path, started, steps)
+
+    def _step_run(self, binding: Binding, path: str) -> StepRun:
+        step = self._driver.run.execution.step(path)
+        limit_s = step.timeout_s or binding.action.timeout_s
+        deadline = binding.started + timedelta(seconds=limit_s)
+        clock = self._driver.services.clock
+        sender = Sender(binding.ports(), clock)
+        return StepRun(binding.action, binding.params, binding.look_context, sender, clock, deadline)
+
+    def run(self, command: RunStep) -> None:
+        """Run an attempt: the intent is on disk before anything is sent."""
+        path, attempt = command.path, command.attempt
+        try:
+            step = self._driver.run.execution.step(path)
+            if not isinstance(step.kind, Uses):
+                raise PlaybookError(f"{path} uses no action")
+            values = self._driver.scopes.render(path, step.kind.params)
+            binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
+            if not self._lock_targets(command, binding):
+                return
+            flight = self._begin(binding, path, attempt)
+        except IRRunnerError as problem:
+            if isinstance(problem, JournalError | LeaseLost):
+                raise
+            self._failed(path, attempt, problem)
+            return
+        if flight is not None:
+            self._advance(path, flight)
+
+    def _lock_targets(self, command: RunStep, binding: Binding) -> bool:
+        """Lock what the step changes; where another run holds it, come back later."""
+        if not any(permission.use == "act" for permission in binding.action.permissions):
+            return True
+        targets = sorted(binding.action.targets(binding.params, self._driver.run.facts.where))
+        holder = self._driver.store.lock(self._driver.lease, targets)
+        if holder is None:
+            return True
+        self._driver.observer("queued", command.path, {"behind": holder})
+        self._driver.soon(lambda: self.run(command), LOCK_WAIT_S)
+        return False
+
+    def _begin(self, binding: Binding, path: str, attempt: int) -> InFlight | None:
+        run = self._step_run(binding, path)
+        begun = run.begin()
+        if begun.refusal is not None and not begun.refusal.nothing_to_do:
+            error = {"code": "refused", "message": begun.refusal.reason, "hint": "", "detail": {}}
+            self._driver.commit([StepFailed(path, attempt, Outcome.REFUSED, error, retryable=False)])
+            return None
+        params = binding.params.model_dump(mode="json")
+        intent = {
+            "attempt": attempt,
+            "action": binding.action.id,
+            "contract": binding.action.contract,
+            "params": params,
+            "params_sha256": digest(canonical(params)),
+            "before": begun.before.model_dump(mode="json"),
+            "calls": [{"operation": call.operation, "target": call.target} for call in begun.calls],
+            "started": iso(binding.started),
+        }
+        self._driver.commit([], [Draft(kinds.INTENT, intent, path)])
+        return InFlight(run, binding, attempt, begun)
+
+    def resume(self, command: RunStep, intent: Mapping[str, Any]) -> None:
+        """Settle an intent that has no outcome: look first, with the prior state of the journal."""
+        path = command.path
+        started = parse_iso(intent["started"])
+        binding = self._bind(path, intent["action"], intent["params"], started)
+        run = self._step_run(binding, path)
+        run.deadline = self._driver.services.clock.now() + (run.deadline - started)
+        before = binding.action.StateModel.model_validate(intent["before"])
+        run.before = before
+        run.resume(len(intent["calls"]), started)
+        flight = InFlight(run, binding, intent["attempt"], Begun(before, ()))
+        self._driver.soon(lambda: self._advance(path, flight))
+
+    def _advance(self, path: str, flight: InFlight) -> None:
+        try:
+            progress = flight.run.advance()
+            while isinstance(progress, Later) and progress.poll_s == 0:
+                progress = flight.run.advance()
+        except ActionError as problem:
+            self._failed(path, flight.attempt, problem, flight)
+            return
+        if isinstance(progress, Later):
+            self._driver.observer("step_waiting", path, {"reason": progress.reason})
+            self._driver.soon(lambda: self._advance(path, flight), self._pace(progress.poll_s))
+            return
+        self._ended(path, flight, progress)
+
+    def _pace(self, poll_s: float) -> float:
+        """The simulated organisation has its own clock; there is no point in waiting for it."""
+        return min(poll_s, SIMULATED_POLL_S) if self._driver.services.cloud.caller().simulated else poll_s
+
+    def _outcome_draft(self, path: str, flight: InFlight, body: Mapping[str, Any]) -> Draft:
+        sent = [call.as_dict() for call in flight.run.sender.sent]
+        return Draft(kinds.OUTCOME, {"attempt": flight.attempt, "calls": sent, **body}, path)
+
+    def _ended(self, path: str, flight: InFlight, done: Done) -> None:
+        after = done.after.model_dump(mode="json") if done.after is not None else None
+        body: dict[str, Any] = {
+            "outcome": done.outcome,
+            "reason": done.reason,
+            "warnings": list(done.warnings),
+        }
+        if not done.outcome.good:
+            body["after"] = after if after is not None else self._last_look(flight)
+        outcome = self._outcome_draft(path, flight, body)
+        if done.outcome.good:
+            event = StepSucceeded(path, flight.attempt, done.outcome, done.outputs)
+            verified = {"verified": done.verified, "after": after}
+            self._driver.commit([event], [outcome], extra=verified)
+            return
+        error = {"code": done.code, "message": done.reason, "hint": "", "detail": {}}
+        failed = StepFailed(path, flight.attempt, done.outcome, error, done.retryable)
+        self._driver.commit([failed], [outcome])
+
+    def _failed(
+        self, path: str, attempt: int, problem: IRRunnerError, flight: InFlight | None = None
+    ) -> None:
+        event: Event
+        if isinstance(problem, ActionError):
+            event = StepFailed(path, attempt, Outcome.FAILED, error_of(problem), problem.retryable)
+        elif isinstance(problem, PlaybookError):
+            event = EvaluationFailed(path, error_of(problem))
+        else:
+            event = StepFailed(path, attempt, Outcome.FAILED, error_of(problem), retryable=False)
+        drafts = []
+        if flight is not None:
+            body = {"outcome": Outcome.FAILED, "reason": str(problem), "after": self._last_look(flight)}
+            drafts.append(self._outcome_draft(path, flight, body))
+        self._driver.commit([event], drafts)
+
+    def _last_look(self, flight: InFlight) -> dict[str, Any] | None:
+        """Look once more after a failure: undo's drift check compares with what was left behind."""
+        if not flight.run.sender.sent:
+            return None
+        try:
+            return flight.run.look().model_dump(mode="json")
+        except IRRunnerError:
+            return None
+
+    def poll(self, command: Poll) -> None:
+        """Look once for a ``wait.until``."""
+        path = command.path
+        try:
+            step = self._driver.run.execution.step(path)
+            if not isinstance(step.kind, WaitUntil):
+                raise PlaybookError(f"{path} waits for no condition")
+            values = self._driver.scopes.render(path, step.kind.params)
+            binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
+            done = self._step_run(binding, path).advance()
+            outputs = done.outputs if isinstance(done, Done) else {}
+            settled = isinstance(done, Done) and done.outcome.good
+            holds = settled and self._driver.scopes.holds(path, step.kind.until, {"poll": outputs})
+        except PlaybookError as problem:
+            self._driver.commit([EvaluationFailed(path, error_of(problem))])
+        except ActionError as problem:
+            failed = StepFailed(path, command.polls, Outcome.FAILED, error_of(problem), problem.retryable)
+            self._driver.commit([failed])
+        else:
+            self._answer_poll(PollAnswered(path, command.polls, holds, outputs), step.kind)
+
+    def _answer_poll(self, answer: PollAnswered, kind: WaitUntil) -> None:
+        """Journal only the last poll: earlier ones are repeated in memory."""
+        if answer.holds:
+            self._driver.commit([answer])
+            return
+        again = Poll(answer.path, answer.polls + 1)
+        outstanding = any(
+            isinstance(command, Poll) and command.path == answer.path
+            for command in self._driver.run.execution.outstanding()
+        )
+        if outstanding:
+            self._driver.soon(lambda: self.poll(again), self._pace(kind.every_s))

@@ -1,0 +1,308 @@
+"""Drive one run: answer the Execution's commands, journal each event before it is fed.
+
+A driver belongs to whoever holds the run's lease. All appends of a run go through one lock, so that
+the order of the journal is the order of the fold. Slow work (looks, calls) happens outside the lock,
+on the engine's threads; waiting holds no thread: it is an entry on the engine's time line.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from irrunner.clock import IdSource, iso, parse_iso
+from irrunner.engine import loaded as kinds
+from irrunner.engine.attempts import Attempts
+from irrunner.engine.loaded import LoadedRun
+from irrunner.engine.people import People
+from irrunner.engine.scopes import Scopes
+from irrunner.engine.stepping import Services, error_of
+from irrunner.errors import IRRunnerError, PlaybookError, RunError
+from irrunner.journal.records import Draft
+from irrunner.journal.store import Lease, RunChange, Store, Timer
+from irrunner.machine.messages import (
+    AskApproval,
+    AskManual,
+    BranchChosen,
+    CallStarted,
+    Command,
+    DeadlinePassed,
+    EvaluateBranch,
+    EvaluateItems,
+    EvaluateOutputs,
+    EvaluateWhen,
+    EvaluationFailed,
+    Event,
+    Finish,
+    ItemsEvaluated,
+    OutputsEvaluated,
+    Poll,
+    RunStep,
+    StartCall,
+    StartTimer,
+    TimerFired,
+    WhenEvaluated,
+    event_body,
+)
+from irrunner.playbook.model import Choose, Run
+from irrunner.vocabulary import RunStatus
+
+LOCK_WAIT_S = 1.0
+SIMULATED_POLL_S = 0.1
+PARKING_PURPOSES = frozenset({"approval", "escalation", "manual"})
+
+
+class Engine(Protocol):
+    """What a driver needs of its engine."""
+
+    def submit(self, driver: Driver, work: Callable[[], None]) -> None:
+        """Run work on a thread."""
+
+    def later(self, driver: Driver, delay_s: float, work: Callable[[], None]) -> None:
+        """Run work on a thread after a delay; it counts as work in flight."""
+
+    def timer(self, driver: Driver, due: datetime, fire: Callable[[], None]) -> None:
+        """Run ``fire`` when the instant has come, if the driver is still there."""
+
+
+@dataclass(slots=True)
+class Driver:
+    """One run under one lease."""
+
+    services: Services
+    store: Store
+    lease: Lease
+    run: LoadedRun
+    engine: Engine
+    ids: IdSource
+    observer: Callable[[str, str, Mapping[str, Any]], None]
+    """Called with (kind, path, body) after each append; for live progress."""
+    scopes: Scopes = field(init=False)
+    attempts: Attempts = field(init=False)
+    people: People = field(init=False)
+    finished: RunStatus | None = None
+    failure: IRRunnerError | None = None
+    busy: int = 0
+    """Work in flight or scheduled soon; a run with none is parked or ended."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _stopped: bool = False
+    _timers: dict[tuple[str, str, int], datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the parts that answer commands."""
+        self.scopes = Scopes(self.run, self.services.registry)
+        self.attempts = Attempts(self)
+        self.people = People(self)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up the run where its journal ends."""
+        for timer in self.store.timers(self.run.facts.run_id):
+            self._arm(timer.path, timer.purpose, timer.attempt, parse_iso(timer.due_at))
+        self.engine.timer(self, self.run.facts.deadline_at, lambda: self.soon(self._deadline))
+        intents = self.run.intents()
+        commands = []
+        for command in self.run.execution.outstanding():
+            if isinstance(command, RunStep) and command.path in intents:
+                self.attempts.resume(command, intents[command.path].body)
+            elif not self._already_armed(command):
+                commands.append(command)
+        self._issue(commands)
+
+    def _already_armed(self, command: Command) -> bool:
+        if isinstance(command, StartTimer):
+            return (command.path, command.purpose, command.attempt) in self._timers
+        if isinstance(command, AskApproval):
+            asked = self.run.asked(command.path)
+            return asked is not None and asked.body["asked"] == command.asked
+        return False
+
+    def parked(self) -> bool:
+        """Return whether only people and far timers are awaited."""
+        with self._lock:
+            waits = {purpose for _, purpose, _ in self._timers}
+            return self.busy == 0 and waits <= PARKING_PURPOSES
+
+    def _deadline(self) -> None:
+        if self.finished is None:
+            self.commit([DeadlinePassed()])
+
+    # -- journal ------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        events: Iterable[Event],
+        drafts: Iterable[Draft] = (),
+        change: RunChange | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append drafts and events in one commit, feed the events, and issue what they cause.
+
+        Args:
+            events: Machine events, in order; journalled after the drafts.
+            drafts: Other records.
+            change: Rows that change in the same commit.
+            extra: Further facts for the records of the events (the state that was verified).
+        """
+        events = list(events)
+        rows = [*drafts, *(_draft(event, extra) for event in events)]
+        due: list[Command] = []
+        with self._lock:
+            self.store.append(self.lease, rows, change)
+            for event in events:
+                due.extend(self.run.execution.feed(event))
+        for row in rows:
+            self.observer(row.kind, row.path, row.body)
+        self._issue(due)
+        if events:
+            self._prune()
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """Run work; a journal that cannot be written stops the run (no journal, no action)."""
+        try:
+            if not self._stopped:
+                work()
+        except IRRunnerError as problem:
+            self.failure = problem
+        except Exception as problem:  # noqa: BLE001 - the step runner's edge: a fault of ours must not hang the run
+            self.failure = RunError(
+                f"internal error: {type(problem).__name__}: {problem}",
+                hint=f"the run stays resumable: irrunner resume {self.run.facts.run_id}",
+            )
+            self.failure.__cause__ = problem
+        finally:
+            with self._lock:
+                self.busy -= 1
+
+    def stop(self) -> None:
+        """Start nothing any more; what is being done now is finished and journalled."""
+        self._stopped = True
+
+    def soon(self, work: Callable[[], None], delay_s: float = 0.0) -> None:
+        """Do work on a thread, now or after a delay; the run is not parked before it is done."""
+        with self._lock:
+            if self.failure is not None or self._stopped:
+                return
+            self.busy += 1
+        if delay_s > 0:
+            self.engine.later(self, delay_s, lambda: self.guard(work))
+        else:
+            self.engine.submit(self, lambda: self.guard(work))
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def _issue(self, commands: Iterable[Command]) -> None:
+        timers = [command for command in commands if isinstance(command, StartTimer)]
+        if timers:
+            self._start_timers(timers)
+        for command in commands:
+            if isinstance(command, Finish):
+                self._finish(command)
+            elif isinstance(command, AskManual):
+                self.people.ask_manual(command)
+            elif not isinstance(command, StartTimer):
+                self.soon(lambda command=command: self._answer(command))  # type: ignore[misc]
+
+    def _answer(self, command: Command) -> None:
+        if isinstance(command, RunStep):
+            self.attempts.run(command)
+        elif isinstance(command, Poll):
+            self.attempts.poll(command)
+        elif isinstance(command, AskApproval):
+            self.people.ask(command)
+        else:
+            self.commit([self._evaluate(command)])
+
+    def _evaluate(self, command: Command) -> Event:
+        path = getattr(command, "path", "")
+        try:
+            return self._evaluated(command, path)
+        except IRRunnerError as problem:
+            return EvaluationFailed(path, error_of(problem))
+
+    def _evaluated(self, command: Command, path: str) -> Event:
+        step = self.run.execution.step(path)
+        if isinstance(command, EvaluateWhen):
+            return WhenEvaluated(path, self.scopes.holds(path, step.when))
+        if isinstance(command, EvaluateItems):
+            return ItemsEvaluated(path, tuple(self.scopes.items(path, step.for_each)))
+        if isinstance(command, EvaluateBranch) and isinstance(step.kind, Choose):
+            return BranchChosen(path, self.scopes.branch(path, step.kind))
+        if isinstance(command, StartCall) and isinstance(step.kind, Run):
+            return CallStarted(path, self.scopes.call_inputs(path, step.kind))
+        if isinstance(command, EvaluateOutputs):
+            return OutputsEvaluated(path, self.scopes.outputs(path))
+        raise PlaybookError(f"{path}: no answer to {type(command).__name__}")
+
+    # -- timers -------------------------------------------------------------------------------
+
+    def _start_timers(self, commands: list[StartTimer]) -> None:
+        now = self.services.clock.now()
+        timers = []
+        for command in commands:
+            delay = command.delay_s * (0.5 + self.ids.jitter() / 2) if command.jitter else command.delay_s
+            due = now + timedelta(seconds=delay)
+            timers.append((command, due))
+        rows = [
+            Timer(self.run.facts.run_id, command.path, command.purpose, command.attempt, iso(due))
+            for command, due in timers
+        ]
+        drafts = [
+            Draft(
+                kinds.TIMER, {"purpose": row.purpose, "attempt": row.attempt, "due_at": row.due_at}, row.path
+            )
+            for row in rows
+        ]
+        self.commit([], drafts, RunChange(timers_set=rows))
+        for command, due in timers:
+            self._arm(command.path, command.purpose, command.attempt, due)
+
+    def _arm(self, path: str, purpose: str, attempt: int, due: datetime) -> None:
+        self._timers[path, purpose, attempt] = due
+        self.engine.timer(self, due, lambda: self.soon(lambda: self._fire(path, purpose, attempt)))
+
+    def _fire(self, path: str, purpose: str, attempt: int) -> None:
+        if self._timers.pop((path, purpose, attempt), None) is None or self.finished is not None:
+            return
+        cleared = RunChange(timers_cleared=[(path, purpose, attempt)])
+        self.commit([TimerFired(path, purpose, attempt)], (), cleared)  # type: ignore[arg-type]
+
+    def _prune(self) -> None:
+        """Drop timers that nothing waits for any more: a gate was decided, a condition came true."""
+        if not self._timers or self.finished is not None:
+            return
+        with self._lock:
+            wanted = {
+                (command.path, command.purpose, command.attempt)
+                for command in self.run.execution.outstanding()
+                if isinstance(command, StartTimer)
+            }
+            stale = [key for key in self._timers if key not in wanted]
+            for key in stale:
+                del self._timers[key]
+            if stale:
+                self.store.append(self.lease, [], RunChange(timers_cleared=stale))
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def _finish(self, command: Finish) -> None:
+        body = {"status": command.status}
+        with self._lock:
+            if self.finished is not None:
+                return
+            self._timers.clear()
+            change = RunChange(status=command.status, ended=True)
+            self.store.append(self.lease, [Draft(kinds.FINISHED, body)], change)
+            self.finished = command.status
+        self.observer(kinds.FINISHED, "", body)
+
+
+def _draft(event: Event, extra: Mapping[str, Any] | None) -> Draft:
+    body = event_body(event)
+    path = body.pop("path", "")
+    return Draft(event.kind, {**body, **(extra or {})}, path)

@@ -1,0 +1,258 @@
+"""The embedded engine: threads for work, one time line for waits, leases for ownership.
+
+The caller's thread keeps the time line (due timers, delayed looks, requests of other processes, lease
+renewal); a pool does the work. A parked run has neither thread nor memory here: its lease is given
+back, and any process may take it up again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from irrunner.clock import IdSource
+from irrunner.engine import loaded as kinds
+from irrunner.engine.driver import Driver
+from irrunner.engine.loaded import LoadedRun, load_run
+from irrunner.engine.requests import event_of_request
+from irrunner.engine.stepping import Services
+from irrunner.errors import IRRunnerError, LeaseLost, RunBusy
+from irrunner.journal.records import Draft
+from irrunner.journal.store import Lease, RunChange, Store
+from irrunner.vocabulary import RunStatus
+
+LEASE_TTL_S = 30.0
+RENEW_EVERY_S = 10.0
+REQUESTS_EVERY_S = 0.2
+
+Observer = Callable[[str, str, str, Mapping[str, Any]], None]
+"""(run id, record kind, path, body)."""
+
+
+def _nobody(run_id: str, kind: str, path: str, body: Mapping[str, Any]) -> None:
+    """Observe nothing."""
+    del run_id, kind, path, body
+
+
+@dataclass(order=True, slots=True)
+class _Entry:
+    due: datetime
+    number: int
+    driver: Driver = field(compare=False)
+    work: Callable[[], None] = field(compare=False)
+
+
+class EmbeddedEngine:
+    """Drives runs in this process."""
+
+    def __init__(
+        self, services: Services, store: Store, ids: IdSource, owner: str, observer: Observer | None = None
+    ) -> None:
+        """Make an engine; threads start with the first work.
+
+        Args:
+            services: Shared services.
+            store: The store of runs.
+            ids: Source of jitter.
+            owner: Name of this process in leases: host, pid and a random part.
+            observer: Told of each appended record, from any thread.
+        """
+        self._services = services
+        self._store = store
+        self._ids = ids
+        self.owner = owner
+        self._observer = observer or _nobody
+        self._pool = ThreadPoolExecutor(services.settings.limits.threads, thread_name_prefix="irrunner")
+        self._line: list[_Entry] = []
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._running = 0
+        self._drivers: dict[str, Driver] = {}
+        self._stopping = False
+        now = services.clock.now()
+        self._renewed_at = self._polled_at = now
+
+    # -- what drivers need --------------------------------------------------------------------
+
+    def submit(self, driver: Driver, work: Callable[[], None]) -> None:
+        """Run work on a thread of the pool."""
+        del driver
+        with self._lock:
+            self._running += 1
+        self._pool.submit(self._work, work)
+
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._lock:
+                self._running -= 1
+            self._wake.set()
+
+    def later(self, driver: Driver, delay_s: float, work: Callable[[], None]) -> None:
+        """Run work on a thread after a delay."""
+        self.timer(driver, self._services.clock.now() + timedelta(seconds=delay_s), work)
+
+    def timer(self, driver: Driver, due: datetime, fire: Callable[[], None]) -> None:
+        """Run ``fire`` when the instant has come."""
+        with self._lock:
+            heapq.heappush(self._line, _Entry(due, next(self._numbers), driver, fire))
+        self._wake.set()
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    def adopt(self, lease: Lease) -> Driver:
+        """Take up a run under a lease.
+
+        Raises:
+            JournalCorrupt: If its chain is broken.
+        """
+        run = load_run(self._store.records(lease.run_id), self._services.registry)
+        return self._add(lease, run)
+
+    def take(self, run_id: str) -> Driver:
+        """Take the lease of a parked or orphaned run, and take it up.
+
+        Raises:
+            RunBusy: If another process drives it.
+        """
+        lease = self._store.acquire(run_id, self.owner, LEASE_TTL_S)
+        if lease is None:
+            raise RunBusy(f"run {run_id} is driven by another process", hint=f"irrunner watch {run_id}")
+        driver = self.adopt(lease)
+        resumed = Draft(kinds.RESUMED, {"owner": self.owner})
+        self._store.append(lease, [resumed], RunChange(status=RunStatus.RUNNING))
+        return driver
+
+    def _add(self, lease: Lease, run: LoadedRun) -> Driver:
+        driver = Driver(
+            self._services, self._store, lease, run, self, self._ids,
+            lambda kind, path, body: self._observer(lease.run_id, kind, path, body),
+        )  # fmt: skip
+        self._drivers[lease.run_id] = driver
+        return driver
+
+    def drive(self, *drivers: Driver) -> None:
+        """Start the drivers, and keep the time line until each is finished, parked or failed.
+
+        Raises:
+            IRRunnerError: The first driver's failure, after the others ended.
+            KeyboardInterrupt: Passed on, after in-flight work ended and the leases were given back.
+        """
+        for driver in drivers:
+            self._start(driver)
+        try:
+            while self._drivers:
+                self._turn()
+        except KeyboardInterrupt:
+            self._park_all()
+            raise
+        for driver in drivers:
+            if driver.failure is not None:
+                raise driver.failure
+
+    def _start(self, driver: Driver) -> None:
+        try:
+            driver.start()
+            self.serve_requests(driver)
+        except IRRunnerError as problem:
+            driver.failure = problem
+
+    def _turn(self) -> None:
+        """Do everything that is due, drop what is done, and wait for the next thing."""
+        self._wake.clear()
+        now = self._services.clock.now()
+        self._fire_due(now)
+        if now - self._polled_at >= timedelta(seconds=REQUESTS_EVERY_S):
+            self._polled_at = now
+            self._poll_requests()
+        if now - self._renewed_at >= timedelta(seconds=RENEW_EVERY_S):
+            self._renewed_at = now
+            self._renew()
+        for driver in list(self._drivers.values()):
+            self._drop_if_done(driver)
+        if self._drivers:
+            self._wait(now)
+
+    def _renew(self) -> None:
+        for driver in self._drivers.values():
+            if driver.finished is not None or driver.failure is not None:
+                continue
+            try:
+                self._store.renew(driver.lease, LEASE_TTL_S)
+            except LeaseLost as problem:
+                if driver.finished is None:
+                    driver.failure = problem
+
+    def _wait(self, now: datetime) -> None:
+        with self._lock:
+            running = self._running
+            next_due = self._line[0].due if self._line else None
+        if running:
+            self._wake.wait(REQUESTS_EVERY_S)
+            return
+        delay = REQUESTS_EVERY_S
+        if next_due is not None:
+            delay = min(delay, max(0.0, (next_due - now).total_seconds()))
+        self._services.clock.wait(self._wake, delay)
+
+    def _fire_due(self, now: datetime) -> None:
+        while True:
+            with self._lock:
+                if not self._line or self._line[0].due > now:
+                    return
+                entry = heapq.heappop(self._line)
+            if entry.driver.lease.run_id in self._drivers:
+                self.submit(entry.driver, entry.work)
+
+    def _poll_requests(self) -> None:
+        for driver in list(self._drivers.values()):
+            self.serve_requests(driver)
+
+    def serve_requests(self, driver: Driver) -> None:
+        """Hand open requests of people to the driver, and mark them settled."""
+        for request in self._store.requests(driver.lease.run_id):
+            event = event_of_request(request)
+            self._store.append(driver.lease, [], RunChange(requests_settled=[request.request_id]))
+            if event is not None:
+                driver.people.decide(event)
+
+    def _drop_if_done(self, driver: Driver) -> None:
+        if driver.failure is not None or (driver.finished is not None and driver.busy == 0):
+            self._drop(driver)
+        elif driver.parked() and not self._store.requests(driver.lease.run_id):
+            self._park(driver)
+
+    def _park(self, driver: Driver) -> None:
+        change = RunChange(status=RunStatus.WAITING)
+        self._store.append(driver.lease, [Draft(kinds.PARKED, {"owner": self.owner})], change)
+        self._store.unlock(driver.lease)
+        self._drop(driver)
+
+    def _drop(self, driver: Driver) -> None:
+        self._drivers.pop(driver.lease.run_id, None)
+        self._store.release(driver.lease)
+
+    def _park_all(self) -> None:
+        """Wait for work in flight, then give the runs back; they stay resumable."""
+        for driver in self._drivers.values():
+            driver.stop()
+        while True:
+            with self._lock:
+                if self._running == 0:
+                    break
+            self._wake.wait(REQUESTS_EVERY_S)
+            self._wake.clear()
+        for driver in list(self._drivers.values()):
+            self._drop(driver)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

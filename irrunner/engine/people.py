@@ -1,0 +1,87 @@
+"""People in a run: gates with their plans, manual instructions, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from irrunner.engine import loaded as kinds
+from irrunner.engine.gate import GatePlan, gate_plan
+from irrunner.engine.stepping import error_of
+from irrunner.errors import IRRunnerError, JournalError, LeaseLost, PlaybookError
+from irrunner.journal.records import Draft
+from irrunner.machine.messages import (
+    AbortRequested,
+    ApprovalDenied,
+    ApprovalGiven,
+    ApprovalStale,
+    AskApproval,
+    AskManual,
+    EvaluationFailed,
+    ManualConfirmed,
+)
+from irrunner.playbook.model import Approve, Manual
+
+if TYPE_CHECKING:
+    from irrunner.engine.driver import Driver
+
+
+class People:
+    """Answers ``AskApproval`` and ``AskManual`` for one run, and takes decisions."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def _gate(self, path: str) -> GatePlan:
+        step = self._driver.run.execution.step(path)
+        return gate_plan(self._driver.services, self._driver.run, self._driver.scopes, path, step)
+
+    def ask(self, command: AskApproval) -> None:
+        """Open a gate: make the plan of what stands behind it, and journal both."""
+        path = command.path
+        kind = self._driver.run.execution.step(path).kind
+        if not isinstance(kind, Approve):
+            raise PlaybookError(f"{path} asks nobody")
+        try:
+            message = self._driver.scopes.text(path, kind.message)
+            plan = self._gate(path)
+        except IRRunnerError as problem:
+            if isinstance(problem, JournalError | LeaseLost):
+                raise
+            self._driver.commit([EvaluationFailed(path, error_of(problem))])
+            return
+        body = {
+            "asked": command.asked, "message": message, "approvers": list(kind.approvers),
+            "minimum": kind.minimum, "within_s": kind.within_s, "plan": plan.as_dict(), "sha256": plan.sha256,
+        }  # fmt: skip
+        self._driver.commit([], [Draft(kinds.ASKED, body, path)])
+
+    def ask_manual(self, command: AskManual) -> None:
+        """Journal an instruction for a person."""
+        kind = self._driver.run.execution.step(command.path).kind
+        if isinstance(kind, Manual):
+            text = self._driver.scopes.text(command.path, kind.instruction)
+            self._driver.commit(
+                [], [Draft("manual_asked", {"instruction": text, "by": list(kind.by)}, command.path)]
+            )
+
+    def decide(self, event: ApprovalGiven | ApprovalDenied | ManualConfirmed | AbortRequested) -> None:
+        """Take a person's decision; an approval is checked against the plan made again now."""
+        if isinstance(event, ApprovalGiven):
+            self._driver.soon(lambda: self._approve(event))
+            return
+        self._driver.soon(lambda: self._driver.commit([event]))
+
+    def _approve(self, event: ApprovalGiven) -> None:
+        asked = self._latest_asked(event.path)
+        plan = self._gate(event.path)
+        if asked is not None and plan.sha256 != asked["sha256"]:
+            self._driver.commit([ApprovalStale(event.path, plan.difference(asked["plan"]))])
+            return
+        self._driver.commit([event])
+
+    def _latest_asked(self, path: str) -> Mapping[str, Any] | None:
+        for record in reversed(self._driver.store.records(self._driver.run.facts.run_id)):
+            if record.kind == kinds.ASKED and record.path == path:
+                return record.body
+        return None

@@ -1,0 +1,43 @@
+"""What the store says of a run, without AWS: for `show`, `runs`, `timeline`, `watch`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from irrunner.actions.registry import Registry
+from irrunner.clock import Clock
+from irrunner.engine.report import run_document
+from irrunner.journal.records import Record
+from irrunner.journal.store import RunRow, Store
+
+
+def row_document(row: RunRow) -> dict[str, Any]:
+    """Return one line of ``irrunner runs --json``."""
+    return {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
+
+
+def document(store: Store, registry: Registry, run: str) -> dict[str, Any]:
+    """Return a run's document, by its id or a unique prefix of it.
+
+    Raises:
+        RunNotFound: If there is none.
+        JournalCorrupt: If its chain is broken.
+    """
+    row = store.run(run)
+    return run_document(row, store.records(row.run_id), registry)
+
+
+def follow(store: Store, clock: Clock, run: str, *, every_s: float = 0.2) -> Iterator[Record]:
+    """Yield the records of a run as they come, until it has ended or is parked."""
+    row = store.run(run)
+    seen = -1
+    while True:
+        for record in store.records(row.run_id, after_seq=seen):
+            seen = record.seq
+            yield record
+        row = store.run(row.run_id)
+        if (row.status.ended or row.owner is None) and row.records == seen + 1:
+            return
+        clock.wait(threading.Event(), every_s)

@@ -1,0 +1,417 @@
+"""What people and the API ask of irrunner: start, plan, decide, resume, abort, undo.
+
+One :class:`Runner` per process. Commands return documents (plain data); how they look is the business
+of the command line and the API.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from irrunner.actions.contract import Where
+from irrunner.clock import IdSource, iso
+from irrunner.engine import loaded as kinds
+from irrunner.engine.embedded import LEASE_TTL_S, EmbeddedEngine, Observer
+from irrunner.engine.loaded import RunFacts, facts_of, load_run, started_draft
+from irrunner.engine.planner import PlannedStep, Planner
+from irrunner.engine.report import open_gates, run_document
+from irrunner.engine.requests import approve_body
+from irrunner.engine.scopes import Evaluators, step_id_of
+from irrunner.engine.stepping import Services
+from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
+from irrunner.errors import (
+    ApprovalNotOpen,
+    ApprovalStale,
+    ApproverNotAllowed,
+    RunBusy,
+    RunNotResumable,
+    SettingsError,
+)
+from irrunner.findings.model import Finding
+from irrunner.journal.records import Draft, digest
+from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
+from irrunner.playbook.model import Playbook
+from irrunner.vocabulary import RunStatus
+
+FINALLY_GRACE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """A person at this terminal: the OS user and the AWS identity, recorded with every decision."""
+
+    os_user: str
+    aws_arn: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return JSON-able data; ``id`` is who they are for the "distinct approvers" rule."""
+        return {"id": f"os:{self.os_user}", "aws": self.aws_arn, "via": "local"}
+
+
+def owner_name() -> str:
+    """Return the name of this process in leases."""
+    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+
+
+class Runner:
+    """Runs playbooks of this store, in this process."""
+
+    def __init__(
+        self, services: Services, store: Store, ids: IdSource, observer: Observer | None = None
+    ) -> None:
+        """Keep what every command needs; AWS is not touched before it must be.
+
+        Args:
+            services: Registry, cloud, settings, clock, local port.
+            store: The store of runs.
+            ids: Source of run ids and jitter.
+            observer: Told of each journal record, for live progress.
+        """
+        self.services = services
+        self.store = store
+        self._ids = ids
+        self._observer = observer
+        self._owner = owner_name()
+        self._evaluators = Evaluators(services.registry)
+
+    # -- where --------------------------------------------------------------------------------
+
+    def where(self, finding: Finding | None, inputs: Mapping[str, Any]) -> Where:
+        """Return the account and Region to act in.
+
+        The finding says; else inputs ``account_id`` and ``region``; else the caller's own account and
+        the session's Region.
+
+        Raises:
+            SettingsError: If the Region or account is not one in which we may act.
+        """
+        cloud, settings = self.services.cloud, self.services.settings
+        account = (finding.account_id if finding else "") or str(inputs.get("account_id") or "")
+        region = (finding.region if finding else "") or str(inputs.get("region") or "")
+        account = account or cloud.caller().account_id
+        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        if settings.accounts and account not in settings.accounts:
+            raise SettingsError(f"account {account} is not in `accounts`", hint="nothing was done")
+        if settings.regions and region not in settings.regions:
+            raise SettingsError(f"Region {region} is not in `regions`", hint="nothing was done")
+        return Where(
+            partition=finding.partition if finding else "aws",
+            account_id=account,
+            region=region,
+            forensic_account_id=cloud.forensic_account_id(),
+            forensic_region=settings.forensics.region or region,
+            forensic_kms_key=settings.forensics.kms_key,
+            transfer_kms_key=settings.forensics.transfer_kms_key,
+        )
+
+    # -- start --------------------------------------------------------------------------------
+
+    def facts(
+        self,
+        playbook: Playbook,
+        inputs: Mapping[str, Any],
+        finding: Finding | None,
+        *,
+        drill: bool,
+        accepted_at: datetime,
+    ) -> RunFacts:
+        """Return the facts of a run that begins now."""
+        return RunFacts(
+            run_id=self._ids.run_id(),
+            where=self.where(finding, inputs),
+            drill=drill,
+            inputs=inputs,
+            finding=finding,
+            accepted_at=accepted_at,
+            deadline_at=self.services.clock.now() + timedelta(seconds=playbook.deadline_s),
+        )
+
+    def create(self, playbook: Playbook, facts: RunFacts, extra: Mapping[str, Any] | None = None) -> Lease:
+        """Write record 0 and take the lease.
+
+        Raises:
+            RunExists: If an open run of this playbook for this incident exists.
+            JournalUnavailable: If the store cannot be written; nothing is done then.
+        """
+        caller = self.services.cloud.caller()
+        finding = facts.finding
+        about = {
+            "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
+            "event": finding.raw if finding else None,
+            **(extra or {}),
+        }
+        incident_key = finding.incident_key if finding else ""
+        new = NewRun(
+            run_id=facts.run_id,
+            incident_id=f"inc-{digest(incident_key or facts.run_id)[:12]}",
+            incident_key=incident_key,
+            event_key=finding.event_key if finding else "",
+            playbook_id=playbook.id,
+            playbook_version=playbook.version,
+            playbook_sha256=playbook.sha256,
+            title=finding.title or finding.type if finding else playbook.title,
+            account_id=facts.where.account_id,
+            region=facts.where.region,
+            severity=finding.severity if finding else 0.0,
+            drill=facts.drill,
+        )
+        draft = started_draft(playbook, facts, self.services.registry, about)
+        return self.store.create_run(new, [draft], self._owner, LEASE_TTL_S)
+
+    def engine(self) -> EmbeddedEngine:
+        """Return an engine of this process."""
+        return EmbeddedEngine(self.services, self.store, self._ids, self._owner, self._observer)
+
+    def drive(self, lease: Lease) -> dict[str, Any]:
+        """Drive a run until it is finished or parked, and return its document."""
+        engine = self.engine()
+        try:
+            engine.drive(engine.adopt(lease))
+        finally:
+            engine.close()
+        return self.document(lease.run_id)
+
+    def document(self, run_id: str) -> dict[str, Any]:
+        """Return a run's document."""
+        row = self.store.run(run_id)
+        return run_document(row, self.store.records(row.run_id), self.services.registry)
+
+    def plan(
+        self, playbook: Playbook, inputs: Mapping[str, Any], finding: Finding | None, *, drill: bool = False
+    ) -> list[PlannedStep]:
+        """Return what a run would send. Reads only."""
+        facts = self.facts(playbook, inputs, finding, drill=drill, accepted_at=self.services.clock.now())
+        planner = Planner(self.services, facts, self._evaluators)
+        return planner.playbook(playbook, inputs, finding)
+
+    def attach(self, row: RunRow, finding: Finding) -> None:
+        """Append a newer update of the finding to an open run (or remember it, where another drives)."""
+        self.store.attach_event(row.run_id, finding.event_key)
+        lease = self.store.acquire(row.run_id, self._owner, LEASE_TTL_S)
+        if lease is None:
+            self.store.request(row.run_id, "attach", {"finding": finding.model_dump(mode="json")})
+            return
+        body = {
+            "event_key": finding.event_key,
+            "severity": finding.severity,
+            "updated_at": finding.updated_at,
+        }
+        self.store.append(lease, [Draft(kinds.ATTACHED, body)], RunChange(severity=finding.severity))
+        self.store.release(lease)
+
+    # -- people -------------------------------------------------------------------------------
+
+    def approver(self) -> Approver:
+        """Return who sits at this terminal."""
+        return Approver(getpass.getuser(), self.services.cloud.caller().arn)
+
+    def gate(self, row: RunRow, step: str | None) -> dict[str, Any]:
+        """Return the open gate of a name, or the only one.
+
+        Raises:
+            ApprovalNotOpen: If none or several fit; names those that are open.
+        """
+        gates = open_gates(self.store.records(row.run_id))
+        fitting = [gate for gate in gates if step in (None, gate["path"], step_id_of(gate["path"]))]
+        if len(fitting) != 1:
+            names = ", ".join(gate["path"] for gate in gates) or "none"
+            raise ApprovalNotOpen(
+                f"run {row.run_id}: {'no' if not fitting else 'more than one'} open gate"
+                f"{f' named {step!r}' if step else ''}; open: {names}",
+                hint=f"irrunner show {row.run_id}",
+            )
+        return fitting[0]
+
+    def check_approver(self, gate: Mapping[str, Any], approver: Approver) -> None:
+        """Check that this person may decide.
+
+        Raises:
+            ApproverNotAllowed: If a configured group does not list them, or the gate wants two people
+                and no group is configured (local identities cannot prove that they are two).
+        """
+        groups = self.services.settings.approvers
+        named = [groups[name] for name in gate.get("approvers", ()) if name in groups]
+        identity = approver.as_dict()
+        if named and not any({identity["id"], identity["aws"]} & set(group) for group in named):
+            raise ApproverNotAllowed(f"{identity['id']} is in none of the groups {gate['approvers']}")
+        if not named and gate.get("minimum", 1) > 1:
+            raise ApproverNotAllowed(
+                "this gate wants two people, and local identities are not enough",
+                hint="list the group under `approvers` in irrunner.yaml",
+            )
+
+    def approve(self, run: str, step: str | None, *, plan_sha256: str = "") -> dict[str, Any]:
+        """Approve a gate, and drive the run where nobody else does.
+
+        Raises:
+            ApprovalStale: If ``plan_sha256`` is not the hash of the plan that is open now.
+        """
+        row = self.store.run(run)
+        gate = self.gate(row, step)
+        approver = self.approver()
+        self.check_approver(gate, approver)
+        if plan_sha256 and plan_sha256 != gate["sha256"]:
+            raise ApprovalStale(
+                f"the plan of {gate['path']} is {gate['sha256'][:12]} now", hint="look at it again"
+            )
+        kind = "confirm" if gate.get("manual") else "approve"
+        body = approve_body(gate["path"], approver.as_dict(), plan_sha256 or str(gate.get("sha256", "")))
+        if gate.get("manual"):
+            body["done"] = True
+        return self.ask(row, kind, body)
+
+    def deny(self, run: str, step: str | None, reason: str) -> dict[str, Any]:
+        """Deny a gate."""
+        row = self.store.run(run)
+        gate = self.gate(row, step)
+        approver = self.approver()
+        self.check_approver(gate, approver)
+        kind = "confirm" if gate.get("manual") else "deny"
+        body = {
+            "path": gate["path"],
+            "by": approver.as_dict(),
+            "reason": reason,
+            "note": reason,
+            "done": False,
+        }
+        return self.ask(row, kind, body)
+
+    def abort(self, run: str, reason: str) -> dict[str, Any]:
+        """Abort a run: no new step, in-flight effects settled, then ``finally``; nothing is undone."""
+        row = self.store.run(run)
+        if row.status.ended:
+            raise RunNotResumable(f"run {row.run_id} has ended: {row.status}")
+        return self.ask(row, "abort", {"by": self.approver().as_dict(), "reason": reason})
+
+    def ask(self, row: RunRow, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask something of a run; with no live driver, take the run and drive it."""
+        self.store.request(row.run_id, kind, body)
+        try:
+            return self.resume(row.run_id)
+        except RunBusy:
+            return self.document(row.run_id)
+
+    # -- resume and undo ----------------------------------------------------------------------
+
+    def resume(self, run: str) -> dict[str, Any]:
+        """Take up a parked or orphaned run, and drive it.
+
+        Raises:
+            RunBusy: If another process drives it.
+            RunNotResumable: If it has ended.
+        """
+        row = self.store.run(run)
+        if row.status.ended:
+            raise RunNotResumable(f"run {row.run_id} has ended: {row.status}", hint="nothing is left to do")
+        if row.undoes:
+            return self._resume_undo(row)
+        engine = self.engine()
+        try:
+            driver = engine.take(row.run_id)
+            engine.drive(driver)
+        finally:
+            engine.close()
+        return self.document(row.run_id)
+
+    def resume_due(self) -> list[dict[str, Any]]:
+        """Take up every run that is due or orphaned; runs that others took meanwhile are left out."""
+        documents = []
+        for run_id in self.store.due_runs(iso(self.services.clock.now())):
+            try:
+                documents.append(self.resume(run_id))
+            except RunBusy:
+                continue
+        return documents
+
+    def undo(self, run: str, step: str | None, *, release_credentials: bool) -> dict[str, Any]:
+        """Undo a run, or one step of it.
+
+        Raises:
+            RunNotResumable: If the run can still act, or is itself an undo.
+        """
+        row = self._ended_for_undo(self.store.run(run))
+        records = self.store.records(row.run_id)
+        loaded = load_run(records, self.services.registry)
+        facts = RunFacts(
+            self._ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
+            self.services.clock.now(), self.services.clock.now() + timedelta(days=1),
+        )  # fmt: skip
+        lease = self._create_undo(row, loaded.playbook, facts, step, release_credentials=release_credentials)
+        return self._drive_undo(lease, row.run_id, step, {}, release_credentials=release_credentials)
+
+    def _ended_for_undo(self, row: RunRow) -> RunRow:
+        """Return the run, ended; one that merely waits for people is aborted first."""
+        if row.undoes:
+            raise RunNotResumable(f"run {row.run_id} is itself an undo", hint=f"irrunner undo {row.undoes}")
+        if row.status is RunStatus.WAITING:
+            self.abort(row.run_id, "undone: its open questions are closed")
+            row = self.store.run(row.run_id)
+        if not row.status.ended:
+            raise RunNotResumable(
+                f"run {row.run_id} is {row.status}: undo is refused while it can still act",
+                hint=f"irrunner abort {row.run_id} --reason ...",
+            )
+        return row
+
+    def _create_undo(
+        self, row: RunRow, playbook: Playbook, facts: RunFacts, step: str | None, *, release_credentials: bool
+    ) -> Lease:
+        caller = self.services.cloud.caller()
+        extra = {
+            "undo": {"run_id": row.run_id, "step": step, "release_credentials": release_credentials},
+            "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
+        }
+        new = NewRun(
+            run_id=facts.run_id, incident_id=row.incident_id, incident_key="", event_key="",
+            playbook_id=playbook.id, playbook_version=playbook.version, playbook_sha256=playbook.sha256,
+            title=f"undo of {row.run_id}", account_id=row.account_id, region=row.region,
+            severity=row.severity, drill=row.drill, undoes=row.run_id,
+        )  # fmt: skip
+        draft = started_draft(playbook, facts, self.services.registry, extra)
+        return self.store.create_run(new, [draft], self._owner, LEASE_TTL_S)
+
+    def _resume_undo(self, row: RunRow) -> dict[str, Any]:
+        lease = self.store.acquire(row.run_id, self._owner, LEASE_TTL_S)
+        if lease is None:
+            raise RunBusy(f"run {row.run_id} is driven by another process")
+        records = self.store.records(row.run_id)
+        asked = records[0].body["undo"]
+        return self._drive_undo(
+            lease, asked["run_id"], asked["step"], outcomes_of(records),
+            release_credentials=asked["release_credentials"],
+        )  # fmt: skip
+
+    def _drive_undo(
+        self,
+        lease: Lease,
+        undone_id: str,
+        step: str | None,
+        done: Mapping[str, Mapping[str, Any]],
+        *,
+        release_credentials: bool,
+    ) -> dict[str, Any]:
+        undone = self.store.records(undone_id)
+        items = [
+            item
+            for item in undo_items(undone, self.services.registry)
+            if step in (None, item.path, step_id_of(item.path))
+        ]
+        run_id = lease.run_id
+        observer = self._observer
+        driver = UndoDriver(
+            services=self.services, store=self.store, lease=lease, items=items, undone=facts_of(undone[0]),
+            facts=facts_of(self.store.records(run_id)[0]), release_credentials=release_credentials,
+            observer=lambda kind, path, body: observer(run_id, kind, path, body) if observer else None,
+            done=done,
+        )  # fmt: skip
+        try:
+            driver.drive()
+        finally:
+            self.store.release(lease)
+        return self.document(run_id)

@@ -1,0 +1,226 @@
+"""Undo of a run, from its journal: a run of its own, in reverse order, with a drift check.
+
+Evidence, notifications and approvals are never undone; role sessions are held until no old session can
+live; keys and users come back only when somebody asks for it by name (``--release-credentials``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from irrunner.actions.contract import AnyAction, Model, State
+from irrunner.actions.registry import Registry
+from irrunner.actions.runtime import Done, Later, Progress, UndoRun, UndoView, view_undo
+from irrunner.actions.sending import Sender
+from irrunner.clock import iso
+from irrunner.engine import loaded as kinds
+from irrunner.engine.loaded import RunFacts, facts_of
+from irrunner.engine.stepping import Binding, Services, error_of
+from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost
+from irrunner.journal.records import Draft, Record
+from irrunner.journal.store import Lease, RunChange, Store, Timer
+from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
+
+UNDO_INTENT = "undo_intent"
+UNDO_OUTCOME = "undo_outcome"
+SIMULATED_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class UndoItem:
+    """One effect of the run that may be undone."""
+
+    path: str
+    action: AnyAction
+    params: Model
+    before: State
+    after: State | None
+    """None: possibly done, and nobody saw the result; a person must look."""
+    at: datetime
+
+
+def undo_items(records: Sequence[Record], registry: Registry) -> list[UndoItem]:
+    """Return the effects of a run, newest first.
+
+    Args:
+        records: The journal of the run.
+        registry: The actions.
+    """
+    intents: dict[str, Record] = {}
+    ends: dict[str, Record] = {}
+    order: list[str] = []
+    for record in records:
+        if record.kind == kinds.INTENT:
+            intents.setdefault(record.path, record)
+        elif record.path in intents and _ends(record):
+            ends[record.path] = record
+            order = [path for path in order if path != record.path] + [record.path]
+    items = [_item(intents[path], ends[path], registry) for path in reversed(order)]
+    return [item for item in items if item is not None]
+
+
+def _ends(record: Record) -> bool:
+    """Whether the record tells what a step left behind."""
+    return record.kind == "step_verified" or (record.kind == kinds.OUTCOME and bool(record.body["calls"]))
+
+
+def _item(intent: Record, end: Record, registry: Registry) -> UndoItem | None:
+    action = registry.get(intent.body["action"])
+    params = action.Params.model_validate(intent.body["params"])
+    before = action.StateModel.model_validate(intent.body["before"])
+    seen = end.body.get("after")
+    after = action.StateModel.model_validate(seen) if seen is not None else None
+    if after is not None and before.footprint() == after.footprint():
+        return None
+    if after is None and not intent.body["calls"]:
+        return None
+    return UndoItem(intent.path, action, params, before, after, datetime.fromisoformat(intent.at))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why an item is not undone now."""
+
+    reason: str
+    until: datetime | None = None
+
+
+def hold_of(item: UndoItem, now: datetime, *, release_credentials: bool) -> Hold | None:
+    """Return why an item must not be undone now, or None."""
+    policy = item.action.undo
+    if policy is UndoPolicy.RELEASE and not release_credentials:
+        return Hold("credentials stay contained until `irrunner undo --release-credentials`")
+    if policy is UndoPolicy.HOLD and item.after is not None:
+        until = item.action.hold_until(item.params, item.before, item.after)
+        if until is not None and until > now:
+            return Hold(f"held until {iso(until)}: an older session could still be alive", until)
+    return None
+
+
+@dataclass(slots=True)
+class UndoDriver:
+    """Drives one undo run, in the caller's thread: order matters, speed does not."""
+
+    services: Services
+    store: Store
+    lease: Lease
+    items: Sequence[UndoItem]
+    undone: RunFacts
+    """Facts of the run that is undone: where it acted."""
+    facts: RunFacts
+    release_credentials: bool
+    observer: Callable[[str, str, Mapping[str, Any]], None]
+    done: Mapping[str, Mapping[str, Any]]
+    """Outcomes of an interrupted undo, by path."""
+
+    def drive(self) -> RunStatus:
+        """Undo what can be undone, and return the status.
+
+        Raises:
+            JournalError: If the journal cannot be written.
+        """
+        outcomes: dict[str, str] = {}
+        holds: list[tuple[str, datetime]] = []
+        for item in self.items:
+            known = self.done.get(item.path)
+            if known is not None and known["outcome"] not in (Outcome.WAITING, Outcome.RUNNING):
+                outcomes[item.path] = str(known["outcome"])
+                continue
+            outcome, until = self._undo(item)
+            outcomes[item.path] = outcome
+            if until is not None:
+                holds.append((item.path, until))
+        return self._end(outcomes, holds)
+
+    def _undo(self, item: UndoItem) -> tuple[str, datetime | None]:
+        if item.action.undo is UndoPolicy.NEVER:
+            return self._record(item, Outcome.SKIPPED, item.action.undo_note), None
+        now = self.services.clock.now()
+        hold = hold_of(item, now, release_credentials=self.release_credentials)
+        if hold is not None:
+            outcome = Outcome.WAITING if hold.until else Outcome.SKIPPED
+            return self._record(item, outcome, hold.reason, held=True), hold.until
+        if item.after is None:
+            reason = "possibly done, and its result was never seen: look at it, nothing was changed"
+            return self._record(item, Outcome.UNKNOWN, reason), None
+        return self._restore(item, item.after), None
+
+    def _restore(self, item: UndoItem, after: State) -> str:
+        binding = Binding(self.services, self.undone, item.action, item.params, item.path, item.at, {})
+        try:
+            run = UndoRun(
+                item.action, item.params, item.before, after, binding.look_context,
+                Sender(binding.ports(), self.services.clock), self.services.clock,
+                self.services.clock.now() + timedelta(seconds=item.action.timeout_s),
+            )  # fmt: skip
+            self._append(UNDO_INTENT, item.path, {"action": item.action.id})
+            progress = self._advance(run)
+        except IRRunnerError as problem:
+            if isinstance(problem, JournalError | LeaseLost):
+                raise
+            return self._record(item, Outcome.FAILED, problem.message, error=error_of(problem))
+        calls = [call.as_dict() for call in run.sender.sent]
+        return self._record(
+            item, progress.outcome, progress.reason, calls=calls, verified=progress.verified,
+            detail=dict(progress.outputs),
+        )  # fmt: skip
+
+    def _advance(self, run: UndoRun) -> Done:
+        progress: Progress = run.advance()
+        while isinstance(progress, Later):
+            simulated = self.services.cloud.caller().simulated
+            delay = min(progress.poll_s, SIMULATED_POLL_S) if simulated else progress.poll_s
+            self.services.clock.wait(threading.Event(), delay)
+            progress = run.advance()
+        return progress
+
+    def _append(self, kind: str, path: str, body: Mapping[str, Any], change: RunChange | None = None) -> None:
+        self.store.append(self.lease, [Draft(kind, body, path)], change)
+        self.observer(kind, path, body)
+
+    def _record(self, item: UndoItem, outcome: Outcome, reason: str, **extra: Any) -> str:
+        body = {"action": item.action.id, "outcome": outcome, "reason": reason, **extra}
+        self._append(UNDO_OUTCOME, item.path, body)
+        return outcome
+
+    def _end(self, outcomes: Mapping[str, str], holds: Sequence[tuple[str, datetime]]) -> RunStatus:
+        bad = {Outcome.FAILED, Outcome.REFUSED, Outcome.UNKNOWN}
+        if holds:
+            path, until = max(holds, key=lambda hold: hold[1])
+            timer = Timer(self.facts.run_id, path, "wait", 0, iso(until))
+            change = RunChange(status=RunStatus.WAITING, timers_set=[timer])
+            self._append(kinds.PARKED, "", {"until": iso(until)}, change)
+            return RunStatus.WAITING
+        status = RunStatus.PARTIAL if bad & set(outcomes.values()) else RunStatus.SUCCEEDED
+        self._append(kinds.FINISHED, "", {"status": status}, RunChange(status=status, ended=True))
+        return status
+
+
+def outcomes_of(records: Sequence[Record]) -> dict[str, Mapping[str, Any]]:
+    """Return the newest undo outcome of each path."""
+    return {record.path: record.body for record in records if record.kind == UNDO_OUTCOME}
+
+
+def preview(services: Services, item: UndoItem, undone: RunFacts) -> UndoView:
+    """Return what undo would do to one item now; reads only.
+
+    Raises:
+        ActionError: If the look fails.
+    """
+    binding = Binding(services, undone, item.action, item.params, item.path, item.at, {})
+    try:
+        now: State | None = item.action.look(binding.look_context(), item.params)
+    except ActionError as problem:
+        if problem.code != "target-not-found":
+            raise
+        now = None
+    return view_undo(item.action, item.params, item.before, item.after or item.before, now)
+
+
+def undone_facts(records: Sequence[Record]) -> RunFacts:
+    """Return the facts of the run that is undone."""
+    return facts_of(records[0])

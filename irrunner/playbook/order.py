@@ -1,0 +1,200 @@
+"""Rules of order between actions, as data: traps of AWS that no type can show.
+
+Each rule says which actions, under which condition, must come after which others, what goes wrong
+otherwise, and the AWS page that says so. ``exempt: reason`` on the step waives them, visibly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+from irrunner.playbook.document import Draft
+from irrunner.playbook.model import Playbook, Run, Step, Text, Uses, Value
+from irrunner.playbook.problems import Problem
+from irrunner.playbook.sites import Visit, expressions_in
+
+Globs: TypeAlias = tuple[str, ...]
+_SNAPSHOTS: Globs = ("aws.ebs.snapshot-instance", "aws.ebs.await-snapshots")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRule:
+    """``action`` must come after one of ``after``.
+
+    Args:
+        rule: Stable id.
+        action: What the rule is about.
+        after: What must come before.
+        how: ``certain``: it must have succeeded on every way here. ``earlier``: if the playbook does it, then
+            before. ``anywhere``: the playbook must do it at all.
+        given: Only in playbooks that use one of these (else: always).
+        waived_by_order: ``order:`` value that waives the rule.
+        severity: A warning is shown, and loads.
+        message: What goes wrong and what to do.
+        source: The AWS page.
+    """
+
+    rule: str
+    action: Globs
+    after: Globs
+    how: Literal["certain", "earlier", "anywhere"]
+    message: str
+    source: str
+    given: Globs = ()
+    waived_by_order: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+
+RULES: tuple[OrderRule, ...] = (
+    OrderRule(
+        rule="order-snapshot-before-stop",
+        action=("aws.ec2.stop-*", "aws.ec2.terminate-*", "aws.ec2.reboot-*"),
+        after=_SNAPSHOTS,
+        how="certain",
+        message="stopping destroys memory and instance stores; take a snapshot before"
+        " (aws.ebs.snapshot-instance, then aws.ebs.await-snapshots)",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html",
+    ),
+    OrderRule(
+        rule="order-verified-before-terminate",
+        action=("aws.ec2.terminate-*", "aws.ebs.delete-*"),
+        after=("aws.ebs.await-snapshots", "aws.ebs.copy-to-forensics"),
+        how="certain",
+        message="an accepted snapshot may still end in error; await it before the volumes go"
+        " (aws.ebs.await-snapshots)",
+        source="https://docs.aws.amazon.com/ebs/latest/userguide/ebs-creating-snapshot.html",
+    ),
+    OrderRule(
+        rule="order-snapshot-before-isolate",
+        action=("aws.ec2.isolate-instance",),
+        after=("aws.ebs.snapshot-instance",),
+        how="earlier",
+        given=("aws.ebs.snapshot-instance",),
+        waived_by_order="contain-first",
+        message="isolation makes the host unhealthy, and Auto Scaling may terminate it with its volumes;"
+        " snapshot first, or write `order: contain-first`",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html",
+    ),
+    OrderRule(
+        rule="order-profile-before-revoke",
+        action=("aws.iam.revoke-role-sessions",),
+        after=("aws.ec2.*-instance-profile",),
+        how="earlier",
+        given=("aws.ec2.isolate-instance", "aws.ec2.*-instance-profile"),
+        message="the instance fetches new sessions from IMDS at once, isolated or not; take its profile off"
+        " before sessions are revoked (aws.ec2.remove-instance-profile)",
+        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html",
+    ),
+    OrderRule(
+        rule="order-copy-after-snapshot",
+        action=("aws.ebs.copy-to-forensics", "aws.ebs.share-*"),
+        after=_SNAPSHOTS,
+        how="certain",
+        message="CopySnapshot needs a completed snapshot; put aws.ebs.snapshot-instance or"
+        " aws.ebs.await-snapshots before",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopySnapshot.html",
+    ),
+    OrderRule(
+        rule="order-await-after-snapshot",
+        action=("aws.ebs.await-snapshots",),
+        after=("aws.ebs.snapshot-instance",),
+        how="earlier",
+        given=("aws.ebs.snapshot-instance",),
+        message="nothing to await yet; put aws.ebs.snapshot-instance before",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSnapshots.html",
+    ),
+    OrderRule(
+        rule="key-needs-user-deny",
+        action=("aws.iam.deactivate-access-key",),
+        after=("aws.iam.quarantine-user",),
+        how="anywhere",
+        severity="warning",
+        message="sessions got with the key (GetSessionToken, GetFederationToken) outlive it; deny the"
+        " user too (aws.iam.quarantine-user)",
+        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+        "id_credentials_temp_control-access_disable-perms.html",
+    ),
+)
+_REVOKE = "aws.iam.revoke-role-sessions"
+_REVOKE_SOURCE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"
+
+
+def check_order(
+    draft: Draft, visits: tuple[Visit, ...], promised: Callable[[Visit], frozenset[str]]
+) -> Iterator[Problem]:
+    """Yield the problems of order of a playbook.
+
+    Args:
+        draft: The playbook.
+        visits: Its steps with what is in sight.
+        promised: Steps that the conditions around a step make sure of.
+    """
+    playbook = draft.playbook
+    done = {step.id: actions_of(step, playbook.callees) for step in playbook.walk()}
+    position = {step.id: index for index, step in enumerate(playbook.walk())}
+    everything = frozenset().union(*done.values())
+    for visit in visits:
+        kind = visit.step.kind
+        if not isinstance(kind, Uses) or kind.exempt:
+            continue
+        certain = frozenset().union(
+            *(done[name] for name in visit.view.certain | promised(visit) if name in done)
+        )
+        earlier = [done[name] for name, index in position.items() if index < position[visit.step.id]]
+        seen = {"certain": certain, "earlier": frozenset().union(*earlier), "anywhere": everything}
+        for rule in RULES:
+            if _breaks(rule, kind.action, playbook, seen, everything):
+                place = draft.place(visit.step.place, "uses")
+                yield Problem(place, rule.rule, f"{rule.message}. Source: {rule.source}", rule.severity)
+        yield from _revokes_user(draft, visit.step, kind)
+
+
+def _breaks(
+    rule: OrderRule,
+    action: str,
+    playbook: Playbook,
+    seen: dict[str, frozenset[str]],
+    everything: frozenset[str],
+) -> bool:
+    if not _matches(rule.action, action) or playbook.order == rule.waived_by_order:
+        return False
+    if rule.given and not any(_matches(rule.given, other) for other in everything):
+        return False
+    return not any(_matches(rule.after, other) for other in seen[rule.how])
+
+
+def _matches(globs: Globs, action: str) -> bool:
+    return any(fnmatchcase(action, glob) for glob in globs)
+
+
+def actions_of(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
+    """Return the actions that a step has done when it has succeeded: its own, or those of its callee."""
+    kind = step.kind
+    if isinstance(kind, Uses):
+        return frozenset({kind.action})
+    if isinstance(kind, Run) and kind.playbook in callees:
+        callee = callees[kind.playbook]
+        return frozenset().union(*(actions_of(inner, callee.callees) for inner in callee.walk()))
+    return frozenset()
+
+
+def _revokes_user(draft: Draft, step: Step, kind: Uses) -> Iterator[Problem]:
+    """A deny on aws:TokenIssueTime does nothing to a user's long-term keys: they have no such key."""
+    if kind.action != _REVOKE:
+        return
+    users = {each.name for each in draft.playbook.inputs.values() if each.type.startswith("iam.user-name")}
+    for name, value in kind.params.items():
+        if _names_user(value, users):
+            message = (
+                "a deny on aws:TokenIssueTime does nothing to a user's long-term keys; use"
+                f" aws.iam.quarantine-user. Source: {_REVOKE_SOURCE}"
+            )
+            yield Problem(draft.place(step.place, f"with.{name}"), "revoke-names-user", message)
+
+
+def _names_user(value: Value | Text, users: set[str]) -> bool:
+    wanted = {"finding.resource.user_name", *(f"inputs.{name}" for name in users)}
+    return any(expr.source in wanted for _, expr, _ in expressions_in(value))
