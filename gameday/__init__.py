@@ -1,1 +1,1 @@
-"""Game days: a simulated AWS organisation, attacker moves and faults, and a score of the cloud's final state."""
+"""Game days: a simulated AWS organisation, attacker moves, faults, and a score of the final state."""

@@ -1,4 +1,4 @@
-"""The simulated AWS organisation: moto behind HTTP, with a strict layer, faults, time, and a record of every call."""
+"""The simulated AWS organisation: moto behind HTTP, with a strict layer, faults, own time, call log."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from gameday.world.faults import Fault
 from gameday.world.world import World
 
 __all__ = [
-    "Call", "Fault", "InstanceSpec", "Place", "World", "build_bucket", "build_instance", "build_role", "build_user",
+    "Call", "Fault", "InstanceSpec", "Place", "World",
+    "build_bucket", "build_instance", "build_role", "build_user",
 ]  # fmt: skip

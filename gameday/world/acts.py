@@ -1,4 +1,4 @@
-"""What others do to the cloud behind the responder's back: attackers, administrators, tests. Never in the call log."""
+"""What others (attackers, administrators, tests) do to the cloud, past the API and the call log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def attach_interface(account: str, region: str, instance_id: str) -> dict[str, A
     backend = seam.ec2(account, region)
     instance = backend.get_instance(instance_id)
     groups = [group.id for group in instance.security_groups]
-    eni = backend.create_network_interface(instance.subnet_id, None, group_ids=groups, description="added later")
+    eni = backend.create_network_interface(
+        instance.subnet_id, None, group_ids=groups, description="added later"
+    )
     instance.attach_eni(eni, max(instance.nics) + 1)
     return {"network_interface_id": eni.id}
 
@@ -52,7 +54,9 @@ def mark_requester_managed(account: str, region: str, network_interface_id: str)
 def allow_ingress(account: str, region: str, security_group_id: str, cidr: str, port: int) -> None:
     """Open a group."""
     backend = seam.ec2(account, region)
-    backend.authorize_security_group_ingress(security_group_id, "tcp", str(port), str(port), [{"CidrIp": cidr}])
+    backend.authorize_security_group_ingress(
+        security_group_id, "tcp", str(port), str(port), [{"CidrIp": cidr}]
+    )
 
 
 def set_tags(account: str, region: str, resource_id: str, tags: dict[str, str]) -> None:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 _READING_VERBS: Final = (
-    "Describe", "Get", "List", "Lookup", "Head", "Search", "BatchGet", "Simulate", "Select", "Decode", "Assume",
-    "Decrypt", "GenerateDataKey", "Verify",
+    "Describe", "Get", "List", "Lookup", "Head", "Search", "BatchGet", "Simulate", "Select", "Decode",
+    "Assume", "Decrypt", "GenerateDataKey", "Verify",
 )  # fmt: skip
 
 

@@ -62,7 +62,10 @@ def build_instance(place: Place, spec: InstanceSpec) -> dict[str, Any]:
     """
     backend = seam.ec2(place.account, place.region)
     vpc_id, subnet_id = _network(backend, place, spec)
-    groups = [_group(backend, vpc_id, "web", (443, "0.0.0.0/0")), _group(backend, vpc_id, "admin", (22, "10.0.0.0/8"))]
+    groups = [
+        _group(backend, vpc_id, "web", (443, "0.0.0.0/0")),
+        _group(backend, vpc_id, "admin", (22, "10.0.0.0/8")),
+    ]
     enis = _interfaces(backend, subnet_id, groups, spec)
     instance = _launch(backend, place, spec, enis)
     profile = build_profile(place, spec.role_name, spec.profile_arn)
@@ -168,7 +171,10 @@ def _network(backend: Any, place: Place, spec: InstanceSpec) -> tuple[str, str]:
     ipv6_block = blocks[0]["cidr_block"].replace("/56", "/64") if blocks else None
     with seam.chosen_id("subnet", spec.subnet_id):
         subnet = backend.create_subnet(
-            vpc.id, f"10.20.{len(known)}.0/24", ipv6_cidr_block=ipv6_block, availability_zone=f"{place.region}a"
+            vpc.id,
+            f"10.20.{len(known)}.0/24",
+            ipv6_cidr_block=ipv6_block,
+            availability_zone=f"{place.region}a",
         )
     return vpc.id, subnet.id
 

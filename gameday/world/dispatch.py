@@ -1,4 +1,4 @@
-"""One API call, from the wire to the wire: who calls, what strikes, what is refused, what is done, what is kept."""
+"""One API call, from the wire to the wire: who calls, what strikes it, what is refused, done and kept."""
 
 from __future__ import annotations
 
@@ -72,40 +72,39 @@ class Dispatch:
             request = parse_request(environ, body)
         except Refusal as refusal:
             return error_reply(refusal, "query")
-        principal, refusal = self._caller(request)
-        account = principal.account if principal else ""
+        caller = self._caller(request)
+        account = caller.account if isinstance(caller, Principal) else ""
         fault = self.faults.strike(request.action, account)
         if fault and fault.delay_s:
             time.sleep(fault.delay_s)
         with self.lock:
-            reply, lost = self._outcome(environ, request, principal or refusal, fault)
-            self._record(request, principal, reply, fault)
-        if lost or reply is None:
+            reply = self._outcome(environ, request, caller, fault)
+            self._record(request, caller, reply, fault)
+        if reply is None or (fault and fault.kind == "effect-then-lost"):
             raise ConnectionLost(request.action)
         return reply
 
-    def _caller(self, request: ApiRequest) -> tuple[Principal | None, Refusal]:
+    def _caller(self, request: ApiRequest) -> Principal | Refusal:
         try:
-            principal = authenticate(self.realm.sessions, self.realm.clock, request)
+            return authenticate(self.realm.sessions, self.realm.clock, request)
         except Refusal as refusal:
-            return None, refusal
-        return principal, Refusal("", "")
+            return refusal
 
     def _outcome(
         self, environ: Environ, request: ApiRequest, caller: Principal | Refusal, fault: Fault | None
-    ) -> tuple[Reply | None, bool]:
+    ) -> Reply | None:
+        """Return the answer, or None where the request was lost before any effect."""
         if fault and fault.kind == "lost-before-effect":
-            return None, True
+            return None
+        if isinstance(caller, Refusal):
+            return error_reply(caller, request.protocol)
         try:
-            if isinstance(caller, Refusal):
-                raise caller
             if fault:
                 _strike(fault, request, caller)
             reply = self._serve(environ, Scene(self.realm, caller, request))
         except Refusal as refusal:
-            reply = error_reply(refusal, request.protocol)
-        account = caller.account if isinstance(caller, Principal) else ""
-        return self._perhaps_stale(request, reply, fault, account), bool(fault and fault.kind == "effect-then-lost")
+            return error_reply(refusal, request.protocol)
+        return self._perhaps_stale(request, reply, fault, caller.account)
 
     def _serve(self, environ: Environ, scene: Scene) -> Reply:
         self.realm.schedule.run_until(self.realm.clock.now())
@@ -170,8 +169,9 @@ class Dispatch:
         return reply
 
     def _record(
-        self, request: ApiRequest, principal: Principal | None, reply: Reply | None, fault: Fault | None
+        self, request: ApiRequest, caller: Principal | Refusal, reply: Reply | None, fault: Fault | None
     ) -> None:
+        principal = caller if isinstance(caller, Principal) else None
         self.calls.add(
             request.action,
             time=iso(self.realm.clock.now()),

@@ -72,7 +72,7 @@ def copy_snapshot(scene: Scene) -> Mapping[str, Any]:
     encrypted = bool(source.encrypted or params.get("Encrypted"))
     key = _destination_key(scene) if encrypted else None
     failure = _KEY_FAILURE if encrypted and not _keys_work(scene, source, key) else ""
-    snapshot = seam.Snapshot(
+    snapshot: Any = seam.Snapshot(
         seam.ec2(scene.account, scene.region),
         seam.random_snapshot_id(),
         SourceOfACopy(source.volume_size),
@@ -245,7 +245,7 @@ def _check_shareable(snapshot: Any, added: Iterable[Mapping[str, str]]) -> None:
         if "Group" in item and snapshot.encrypted:
             raise Refusal("OperationNotPermitted", "Encrypted snapshots cannot be made public")
         if "UserId" in item and not _ACCOUNT.fullmatch(item["UserId"]):
-            raise Refusal("InvalidUserID.Malformed", f"Invalid user id: \"{item['UserId']}\"")
+            raise Refusal("InvalidUserID.Malformed", f'Invalid user id: "{item["UserId"]}"')
 
 
 def _changes(params: Mapping[str, Any]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

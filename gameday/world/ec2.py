@@ -31,7 +31,9 @@ def modify_instance_attribute(scene: Scene) -> Mapping[str, Any]:
     instance = _backend(scene).get_instance(params["InstanceId"])
     given = _attributes(params)
     if len(given) != 1:
-        raise Refusal("InvalidParameterCombination", f"Fields for multiple attribute types specified: {given}")
+        raise Refusal(
+            "InvalidParameterCombination", f"Fields for multiple attribute types specified: {given}"
+        )
     (attribute,) = given
     if attribute == "Groups":
         _only_interface(instance)
@@ -171,7 +173,9 @@ def _modify_value(instance: Any, attribute: str, value: Any) -> None:
         _only_interface(instance)
         instance.network_interfaces[0].source_dest_check = value
     if attribute in _ONLY_WHILE_STOPPED and instance.state != "stopped":
-        raise Refusal("IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state.")
+        raise Refusal(
+            "IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state."
+        )
     if attribute == "DisableApiTermination" and instance.lifecycle == "spot":
         raise Refusal("UnsupportedOperation", "Termination protection is not supported for Spot Instances.")
     setattr(instance, _CAPITAL.sub("_", attribute).lower(), value)
@@ -182,7 +186,8 @@ def _modify_mappings(instance: Any, mappings: Iterable[Mapping[str, Any]]) -> No
         device = instance.block_device_mapping.get(mapping.get("DeviceName"))
         if device is None:
             raise Refusal(
-                "InvalidInstanceAttributeValue", f"No device is currently mapped at {mapping.get('DeviceName')}"
+                "InvalidInstanceAttributeValue",
+                f"No device is currently mapped at {mapping.get('DeviceName')}",
             )
         device.delete_on_termination = mapping["Ebs"]["DeleteOnTermination"]
 

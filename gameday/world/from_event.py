@@ -1,4 +1,4 @@
-"""The world that an event speaks of: its instance, key, user, role, session and bucket, in its account and Region."""
+"""The world that an event speaks of: its instance, key, user, role, session, bucket, account and Region."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def guardduty_view(finding: Finding, place: Place) -> Mapping[str, Any]:
     """Return the finding as GuardDuty's API shows it in the world."""
     resource = finding.resource
     detector = guardduty.detector_id(place.account, place.region)
-    shown = {
+    return {
         "Id": finding.id or "unknown",
         "Arn": f"arn:aws:guardduty:{place.region}:{place.account}:detector/{detector}/finding/{finding.id}",
         "AccountId": place.account,
@@ -80,7 +80,6 @@ def guardduty_view(finding: Finding, place: Place) -> Mapping[str, Any]:
             "ServiceName": "guardduty",
         },
     }
-    return shown
 
 
 def _build_resource(
@@ -97,7 +96,10 @@ def _build_resource(
     elif _is_user(resource):
         built |= content.build_user(place, resource.user_name)
     for name in filter(_BUCKET.fullmatch, resource.bucket_names):
-        built["bucket_names"] = [*built.get("bucket_names", []), *content.build_bucket(place, name)["bucket_names"]]
+        built["bucket_names"] = [
+            *built.get("bucket_names", []),
+            *content.build_bucket(place, name)["bucket_names"],
+        ]
     return built
 
 

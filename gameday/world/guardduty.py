@@ -31,7 +31,9 @@ def list_findings(scene: Scene) -> Mapping[str, Any]:
     unknown = set(criteria) - {"service.archived"}
     if unknown:
         raise Refusal("BadRequestException", f"criteria not simulated: {sorted(unknown)}")
-    wanted = criteria.get("service.archived", {}).get("Equals") or criteria.get("service.archived", {}).get("Eq")
+    wanted = criteria.get("service.archived", {}).get("Equals") or criteria.get("service.archived", {}).get(
+        "Eq"
+    )
     chosen = [
         finding["Id"]
         for finding in _findings(scene)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gameday.world import seam
 from gameday.world.identity import role_named
-from gameday.world.refusals import Refusal
+from gameday.world.refusals import Refusal, denied
 from gameday.world.services import Scene, StrictLayer
 
 USER_INLINE_QUOTA: Final = 2048
@@ -40,6 +40,16 @@ def check_user_quota(scene: Scene) -> None:
     _check_quota("user", user, scene.params, USER_INLINE_QUOTA)
 
 
+def check_own_key(scene: Scene) -> None:
+    """Refuse to tell when another account's key was last used."""
+    key_id = scene.params.get("AccessKeyId", "")
+    users = seam.iam(scene.account).users.values()
+    if not any(user.has_access_key(key_id) for user in users):
+        raise denied(
+            "query", scene.principal.arn, f"iam:GetAccessKeyLastUsed on resource: access key {key_id}"
+        )
+
+
 def _check_quota(kind: str, owner: Any | None, params: Mapping[str, Any], quota: int) -> None:
     if owner is None:
         return
@@ -58,6 +68,7 @@ LAYER: Final = StrictLayer(
         "iam:DetachRolePolicy": (check_unprotected,),
         "iam:UpdateAssumeRolePolicy": (check_unprotected,),
         "iam:DeleteRole": (check_unprotected,),
+        "iam:GetAccessKeyLastUsed": (check_own_key,),
         "iam:PutUserPolicy": (check_user_quota,),
     }
 )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gameday.world import policies, seam
 from gameday.world.clock import WorldClock
 from gameday.world.protocol import ApiRequest
-from gameday.world.refusals import Refusal, denied, expired, unknown_key
+from gameday.world.refusals import denied, expired, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,11 @@ def _context(principal: Principal) -> Mapping[str, str]:
     return known
 
 
-_IAM_PREFIXES = {"elbv2": "elasticloadbalancing", "elb": "elasticloadbalancing", "accessanalyzer": "access-analyzer"}
+_IAM_PREFIXES = {
+    "elbv2": "elasticloadbalancing",
+    "elb": "elasticloadbalancing",
+    "accessanalyzer": "access-analyzer",
+}
 
 
 def _iam_action(request: ApiRequest) -> str:
@@ -192,4 +196,3 @@ def _iam_action(request: ApiRequest) -> str:
 def _default_version(policy: Any) -> str | None:
     versions = [v.document for v in policy.versions if v.version_id == policy.default_version_id]
     return versions[0] if versions else None
-

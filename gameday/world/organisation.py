@@ -16,7 +16,13 @@ CALLER: Final = "oncall"
 EVIDENCE_KEY: Final = "alias/irrunner-evidence"
 TRANSFER_KEY: Final = "alias/irrunner-transfer"
 
-_USE_OF_A_KEY: Final = ["kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:Decrypt"]
+_USE_OF_A_KEY: Final = [
+    "kms:DescribeKey",
+    "kms:CreateGrant",
+    "kms:GenerateDataKey*",
+    "kms:ReEncrypt*",
+    "kms:Decrypt",
+]
 _ALLOW_ALL: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
@@ -77,21 +83,22 @@ def found(seed: int, members: Iterable[str], count: int) -> Organisation:
     return Organisation(organisation_id, management, security, forensics, tuple(chosen))
 
 
-def furnish(organisation: Organisation, region: str) -> Credentials:
+def furnish(organisation: Organisation, regions: Iterable[str]) -> Credentials:
     """Make the roles, keys and the caller.
 
     Args:
         organisation: The accounts.
-        region: Where the KMS keys are; other Regions get theirs by :func:`furnish_keys`.
+        regions: Where the KMS keys are.
     """
     for member in organisation.members:
         _role(member, RESPONDER_ROLE, organisation)
     _role(organisation.forensics, FORENSICS_ROLE, organisation)
-    furnish_keys(organisation, region)
+    for region in regions:
+        _furnish_keys(organisation, region)
     return _caller(organisation)
 
 
-def furnish_keys(organisation: Organisation, region: str) -> None:
+def _furnish_keys(organisation: Organisation, region: str) -> None:
     """Make the evidence key and the transfer keys of a Region."""
     keys.create(organisation.forensics, region, alias=EVIDENCE_KEY)
     for member in organisation.members:
@@ -106,7 +113,12 @@ def shared_key_policy(owner: str, *guests: str) -> str:
     Source: EBS user guide, "Share the KMS key used to encrypt a shared Amazon EBS snapshot".
     """
     statements = [
-        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{owner}:root"}, "Action": "kms:*", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{owner}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        },
         *(
             {
                 "Effect": "Allow",
@@ -127,7 +139,9 @@ def trust(*principals: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def create_role(account: str, name: str, trust_policy: str, *, path: str = "/", max_session_s: int = 3600) -> Any:
+def create_role(
+    account: str, name: str, trust_policy: str, *, path: str = "/", max_session_s: int = 3600
+) -> Any:
     """Create a role and return it."""
     return seam.iam(account).create_role(
         role_name=name,

@@ -82,7 +82,9 @@ def parse_request(environ: Environ, body: bytes) -> ApiRequest:
         protocol = seam.determine_request_protocol(model.service_model, request.content_type)
         params = _params(model, protocol, request, uri)
     except (HTTPException, LookupError, NotImplementedError, ValueError) as problem:
-        raise Refusal("InvalidAction", f"{service}: no such operation ({type(problem).__name__})") from problem
+        raise Refusal(
+            "InvalidAction", f"{service}: no such operation ({type(problem).__name__})"
+        ) from problem
     finally:
         give_body(environ, body)
     return ApiRequest(
@@ -137,7 +139,7 @@ def _params(model: Any, protocol: str, request: Any, uri: Mapping[str, Any]) -> 
             "headers": request.headers,
             "body": request.data,
             "url_path": request.path,
-            "url_params": uri,
+            "url_params": dict(uri),
         }
     )
     return parsed

@@ -78,7 +78,10 @@ def error_reply(refusal: Refusal, protocol: str) -> Reply:
     """
     if protocol in {"json", "rest-json"}:
         body = json.dumps({"__type": refusal.code, "message": refusal.message})
-        headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", refusal.code))
+        headers: tuple[tuple[str, str], ...] = (
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("x-amzn-ErrorType", refusal.code),
+        )
     else:
         body = _XML[protocol].format(
             code=escape(refusal.code), message=escape(refusal.message), request=REQUEST_ID
@@ -90,7 +93,8 @@ def error_reply(refusal: Refusal, protocol: str) -> Reply:
 _XML: Final = {
     "ec2": "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
     "<RequestID>{request}</RequestID></Response>",
-    "query": "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
-    "<RequestId>{request}</RequestId></ErrorResponse>",
-    "rest-xml": "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{request}</RequestId></Error>",
+    "query": "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
+    "</Error><RequestId>{request}</RequestId></ErrorResponse>",
+    "rest-xml": "<Error><Code>{code}</Code><Message>{message}</Message>"
+    "<RequestId>{request}</RequestId></Error>",
 }

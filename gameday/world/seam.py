@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import moto.core.errors
+import moto.kms.models
 from botocore.session import Session
 from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
@@ -21,7 +22,6 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
-from moto.core.utils import get_service_model
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
@@ -29,6 +29,7 @@ from moto.ec2.models.instances import Instance, InstanceState
 from moto.ec2.utils import generic_filter, random_snapshot_id
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
+from moto.kms.utils import generate_private_key
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -36,13 +37,13 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import s3_backends
-from moto.utilities.utils import get_partition
 
 __all__ = [
     "ACCOUNT_HEADER", "PROTOCOL_PARSERS", "SEAMS", "DomainDispatcherApplication", "InstanceState",
-    "MotoRequestHandler", "Request", "ServiceException", "Snapshot", "chosen_id", "create_backend_app", "determine_request_protocol", "ec2", "ec2_regions",
-    "generic_filter", "get_partition", "get_serializer_class", "get_service_model", "get_service_router", "iam",
-    "iam_accounts", "installed", "instances", "is_region", "kms", "kms_regions", "random_snapshot_id", "s3",
+    "MotoRequestHandler", "Request", "ServiceException", "Snapshot", "chosen_id", "create_backend_app",
+    "determine_request_protocol", "ec2", "ec2_regions", "generic_filter", "get_serializer_class",
+    "get_service_router", "iam", "iam_accounts", "installed", "instances", "is_region", "kms", "kms_regions",
+    "random_snapshot_id", "s3",
 ]  # fmt: skip
 
 ACCOUNT_HEADER: Final = "HTTP_X_MOTO_ACCOUNT_ID"
@@ -74,6 +75,7 @@ SEAMS: Final[Mapping[str, str]] = {
         "(self, nic_spec, private_ip, associate_public_ip, security_groups, ipv6_address_count)"
     ),
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
+    "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",
 }
 
@@ -167,6 +169,7 @@ def installed(seed: int) -> Iterator[None]:
 
     - Security groups belong to interfaces: an instance's groups are those of its primary interface.
     - No catalogue of public images: it costs start-up time and fills the snapshots.
+    - Symmetric keys need no RSA key pair (50 ms each).
     - A warning of moto's own serialiser about codes missing in botocore's models is not the drill's business.
     """
     with contextlib.ExitStack() as stack:
@@ -210,6 +213,10 @@ def _silent(*_args: object, **_kwargs: object) -> None:
     """Say nothing."""
 
 
+def _private_key(key_spec: str) -> Any:
+    return None if key_spec == "SYMMETRIC_DEFAULT" else generate_private_key(key_spec)
+
+
 def _own_groups(interface: Any) -> list[Any]:
     return list(interface._group_set)  # noqa: SLF001 - the seam
 
@@ -228,6 +235,7 @@ def _set_primary_groups(instance: Any, groups: list[Any]) -> None:
 
 _CORRECTIONS: Final[tuple[tuple[Any, str, Any], ...]] = (
     (moto.core.errors, "warn", _silent),
+    (moto.kms.models, "generate_private_key", _private_key),
     (NetworkInterface, "group_set", property(_own_groups)),
     (Instance, "security_groups", property(_primary_groups, _set_primary_groups)),
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 
 from gameday.world.world import World
-from irrunner.findings.parse import parse_events
 
 
 def serve(*, port: int, seed: int, event: Path | None, directory: Path | None) -> None:
@@ -26,7 +25,7 @@ def serve(*, port: int, seed: int, event: Path | None, directory: Path | None) -
         FindingMalformed: If the event is no event.
         OSError: If the file cannot be read or the port is taken.
     """
-    findings = tuple(parse_events(event.read_bytes())) if event else ()
+    content = event.read_bytes() if event else None
     ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -34,7 +33,7 @@ def serve(*, port: int, seed: int, event: Path | None, directory: Path | None) -
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with World.build(seed=seed, findings=findings, port=port, directory=directory) as world:
+    with World.build(seed=seed, event=content, port=port, directory=directory) as world:
         sys.stdout.write(json.dumps(world.ready(), sort_keys=True) + "\n")
         sys.stdout.flush()
         ended.wait()

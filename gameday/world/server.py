@@ -1,4 +1,4 @@
-"""The world as an HTTP server on the loopback interface: AWS on every path, the world's own routes under ``/world``."""
+"""The world as an HTTP server on the loopback interface: AWS, and the world's own routes under ``/world``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Route = Callable[[Mapping[str, list[str]], Any], Any]
 _REASONS: Final = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
 
 
-class QuietHandler(seam.MotoRequestHandler):  # type: ignore[misc]
+class QuietHandler(seam.MotoRequestHandler):
     """Logs nothing: the call log is the world's."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's signature
@@ -70,7 +70,9 @@ class Server:
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, application, threaded=True, request_handler=QuietHandler
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="world")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True, name="world"
+        )
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""The shape of a service's strict layer: rules that refuse, answers of our own, effects that moto leaves out."""
+"""The shape of a service's strict layer: rules that refuse, own answers, effects moto leaves out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canonical state of the cloud: everything that a scorer compares, sorted, without times or association ids."""
+"""The canonical state of the cloud: what a scorer compares, sorted, without times or association ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def canonical_state(organisation: Organisation) -> dict[str, Any]:
     """
     return {
         "accounts": {
-            account: {"name": name, **_account(account)} for account, name in sorted(organisation.names().items())
+            account: {"name": name, **_account(account)}
+            for account, name in sorted(organisation.names().items())
         }
     }
 
@@ -54,7 +55,9 @@ def _region(account: str, region: str) -> dict[str, Any]:
     if region in seam.ec2_regions(account):
         backend = seam.ec2(account, region)
         instances = [i for reservation in backend.reservations.values() for i in reservation.instances]
-        groups = [g for in_vpc in backend.groups.values() for g in in_vpc.values() if g.vpc_id in backend.vpcs]
+        groups = [
+            g for in_vpc in backend.groups.values() for g in in_vpc.values() if g.vpc_id in backend.vpcs
+        ]
         shown |= {
             "instances": {i.id: _instance(i) for i in _sorted(instances, "id")},
             "network_interfaces": {e.id: _interface(e) for e in _sorted(backend.enis.values(), "id")},
@@ -162,6 +165,13 @@ def _key(key: Any) -> dict[str, Any]:
         "aliases": sorted(key.aliases),
         "state": key.key_state,
         "manager": key.key_manager,
+        "grants": sorted(
+            (
+                {"grantee": g.grantee_principal, "operations": sorted(g.operations)}
+                for g in key.grants.values()
+            ),
+            key=_canonical,
+        ),
         "policy": _document(key.policy),
     }
 

@@ -128,7 +128,8 @@ def _duration(scene: Scene, longest_s: int) -> int:
     if scene.principal.session and scene.principal.kind == "role" and asked > CHAINED_SESSION_LIMIT_S:
         raise Refusal(
             "ValidationError",
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
+            "role chaining",
         )
     if asked > longest_s:
         raise Refusal(
@@ -155,8 +156,11 @@ def _check_name(field: str, value: str) -> None:
 
 
 def _invalid(field: str, value: object, must: str) -> Refusal:
-    message = f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint: Member must {must}"
-    return Refusal("ValidationError", message)
+    return Refusal(
+        "ValidationError",
+        f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint: "
+        f"Member must {must}",
+    )
 
 
 def _credentials(session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One simulated organisation: built from a seed or an event, served on the loopback interface, observed, disturbed."""
+"""One simulated organisation: built from a seed or an event, served on loopback, observed, disturbed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,28 @@ from gameday.world.acts import perform
 from gameday.world.calls import Call, CallLog
 from gameday.world.clock import WorldClock
 from gameday.world.content import InstanceSpec, Place
+from gameday.world.control import routes
 from gameday.world.dispatch import Dispatch
 from gameday.world.faults import Fault, FaultPlan
 from gameday.world.identity import Principal, Sessions
-from gameday.world.organisation import FORENSICS_ROLE, RESPONDER_ROLE, Credentials, Organisation, found, furnish
+from gameday.world.organisation import (
+    FORENSICS_ROLE,
+    RESPONDER_ROLE,
+    Credentials,
+    Organisation,
+    found,
+    furnish,
+)
 from gameday.world.schedule import Schedule
 from gameday.world.server import Application, Server
 from gameday.world.state import canonical_state
-from irrunner.clock import Clock, SystemClock, iso
+from irrunner.clock import Clock, SystemClock
 from irrunner.findings.model import Finding
+from irrunner.findings.parse import parse_events
 
 DEFAULT_REGION: Final = "us-east-1"
 SNAPSHOT_S: Final = 3.0
+_OBSERVING_S: Final = 10 * 365 * 86_400
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """moto's state is the process's: a second world would be the first one."""
@@ -66,7 +76,7 @@ class World:
         self.resources: dict[str, Any] = {}
         self.organisation: Organisation = self._found()
         self._log = CallLog()
-        self._faults = FaultPlan()
+        self.faults = FaultPlan()
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -74,6 +84,7 @@ class World:
         cls,
         *,
         seed: int = 1,
+        event: bytes | str | Mapping[str, Any] | None = None,
         findings: tuple[Finding, ...] = (),
         members: int = 2,
         region: str = DEFAULT_REGION,
@@ -86,17 +97,21 @@ class World:
 
         Args:
             seed: Same seed, same ids.
-            findings: What the world shall contain; none: a web server and a user with a key.
+            event: What the world shall contain, as JSON in any shape that irrunner reads.
+            findings: The same, parsed already. Neither: a web server and a user with a key.
             members: Number of member accounts, at least.
             region: Where things are, unless a finding says otherwise.
             clock: What the world's time follows; default: the machine's.
             snapshot_s: World seconds from a snapshot's beginning to its completion.
             port: Of the server; 0: a free one.
             directory: For the configuration and the runner's store; None: a temporary one.
+
+        Raises:
+            FindingMalformed: If the event is none.
         """
         return cls(
             seed=seed,
-            findings=findings,
+            findings=findings if event is None else tuple(parse_events(event)),
             members=members,
             region=region,
             clock=clock or SystemClock(),
@@ -111,10 +126,10 @@ class World:
         with contextlib.ExitStack() as stack:
             stack.callback(_ONE_AT_A_TIME.release)
             stack.enter_context(seam.installed(self.seed))
-            self._credentials: Credentials = furnish(self.organisation, self.region)
+            self._credentials: Credentials = furnish(self.organisation, self._regions())
             self._populate()
-            self._dispatch = Dispatch(self, self._log, self._faults)
-            self._server = Server(Application(self._dispatch, self._routes()), self._port)
+            self._dispatch = Dispatch(self, self._log, self.faults)
+            self._server = Server(Application(self._dispatch, routes(self)), self._port)
             self._server.start()
             stack.callback(self._server.stop)
             self._config = self._configure(stack)
@@ -161,7 +176,9 @@ class World:
         from botocore.config import Config  # noqa: PLC0415
 
         session = self.sessions.open(
-            self._observer(account), issuer_arn=f"arn:aws:iam::{account}:role/observer", duration_s=86_400
+            self._observer(account),
+            issuer_arn=f"arn:aws:iam::{account}:role/observer",
+            duration_s=_OBSERVING_S,
         )
         return boto3.client(
             service,
@@ -185,11 +202,11 @@ class World:
 
     def fault(self, operation: str, kind: str, **details: Any) -> None:
         """Put a fault in force; see :class:`gameday.world.faults.Fault`."""
-        self._faults.add(Fault.model_validate({"operation": operation, "kind": kind, **details}))
+        self.faults.add(Fault.model_validate({"operation": operation, "kind": kind, **details}))
 
     def clear_faults(self) -> None:
         """Take all faults away."""
-        self._faults.clear()
+        self.faults.clear()
 
     def advance(self, seconds: float) -> None:
         """Move the world's time forward."""
@@ -203,6 +220,11 @@ class World:
     def _found(self) -> Organisation:
         named = [account for finding in self._findings if (account := from_event.account_of(finding))]
         return found(self.seed, named, self._members)
+
+    def _regions(self) -> list[str]:
+        return sorted(
+            {self.region, *(from_event.region_of(finding, self.region) for finding in self._findings)}
+        )
 
     def _populate(self) -> None:
         if not self._findings:
@@ -248,40 +270,3 @@ class World:
         }
         path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         return path
-
-    def _routes(self) -> dict[tuple[str, str], Any]:
-        return {
-            ("GET", "/world/health"): lambda _query, _body: {"status": "ok", "time": iso(self.clock.now())},
-            ("GET", "/world/state"): lambda _query, _body: self.state(),
-            ("GET", "/world/calls"): lambda query, _body: [
-                call.as_json() for call in self.calls(mutating=query.get("mutating") == ["1"])
-            ],
-            ("GET", "/world/faults"): lambda _query, _body: self._show_faults(),
-            ("POST", "/world/faults"): lambda _query, body: self._post_faults(body),
-            ("DELETE", "/world/faults"): lambda _query, _body: self._delete_faults(),
-            ("POST", "/world/clock"): lambda _query, body: self._post_clock(body),
-            ("POST", "/world/act"): lambda _query, body: self.act(**body),
-        }
-
-    def _show_faults(self) -> dict[str, Any]:
-        return {"faults": [fault.model_dump(mode="json") for fault in self._faults.all()]}
-
-    def _post_faults(self, body: Any) -> dict[str, Any]:
-        for fault in [Fault.model_validate(item) for item in (body if isinstance(body, list) else [body])]:
-            self._faults.add(fault)
-        return self._show_faults()
-
-    def _delete_faults(self) -> dict[str, Any]:
-        self._faults.clear()
-        return self._show_faults()
-
-    def _post_clock(self, body: Mapping[str, float]) -> dict[str, Any]:
-        unknown = set(body) - {"advance_s", "scale"}
-        if unknown or not body:
-            raise ValueError(f"give advance_s or scale, not {sorted(unknown)}")
-        if "advance_s" in body:
-            self.clock.advance(float(body["advance_s"]))
-        if "scale" in body:
-            self.clock.scale(float(body["scale"]))
-        return {"time": iso(self.clock.now())}
-

@@ -157,6 +157,8 @@ class Refused:
     reason: str
     nothing_to_do: bool = False
     """True where refusing is harmless (the target does not have what would be changed)."""
+    code: str = "refused"
+    """``forensics-not-configured`` where a setting is missing: the report names it, the exit code is 3."""
 
 
 @dataclass(frozen=True, slots=True)

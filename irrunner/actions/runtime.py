@@ -167,7 +167,12 @@ class StepRun:
         if isinstance(decision, Refused):
             outcome = Outcome.ALREADY_DONE if decision.nothing_to_do else Outcome.REFUSED
             return Done(
-                outcome, {}, state, verified=decision.nothing_to_do, reason=decision.reason, code="refused"
+                outcome,
+                {},
+                state,
+                verified=decision.nothing_to_do,
+                reason=decision.reason,
+                code=decision.code,
             )
         if isinstance(decision, Broken):
             return Done(Outcome.FAILED, {}, state, verified=False, reason=decision.reason, code=decision.code)
@@ -223,6 +228,10 @@ class StepRun:
             if self.action.settle is Settle.AT_MOST_ONCE:
                 return self._cannot_tell(str(problem))
             return Later(FIRST_RELOOK_S, "the answer was lost: looking")
+        if self.sender.sent and self.sender.sent[-1].error in decision.calls[-1].tolerate:
+            self._sends -= (
+                1  # AWS said "not now" (a quota of concurrent copies): no effect, so it does not count
+            )
         failed = self._all_optional_failed(decision)
         if failed is not None:
             return Done(

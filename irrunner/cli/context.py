@@ -10,6 +10,7 @@ from irrunner.clock import SystemClock, SystemIds
 if TYPE_CHECKING:
     from irrunner.actions.registry import Registry
     from irrunner.aws.api import Cloud
+    from irrunner.engine.compiled import Compiler
     from irrunner.engine.embedded import Observer
     from irrunner.engine.local import LocalPort
     from irrunner.engine.service import Runner
@@ -39,6 +40,13 @@ class Context:
         from irrunner.actions.registry import load_registry  # noqa: PLC0415 - pydantic
 
         return load_registry()
+
+    @cached_property
+    def compiler(self) -> Compiler:
+        """Compiles the texts that runs pin."""
+        from irrunner.engine.compiled import Compiler  # noqa: PLC0415 - the engine
+
+        return Compiler(self.registry)
 
     @cached_property
     def library(self) -> Library:
@@ -73,5 +81,5 @@ class Context:
         from irrunner.engine.service import Runner  # noqa: PLC0415 - the engine
         from irrunner.engine.stepping import Services  # noqa: PLC0415 - the engine
 
-        services = Services(self.registry, self.cloud, self.settings, self.clock, self.local)
+        services = Services(self.compiler, self.cloud, self.settings, self.clock, self.local)
         return Runner(services, self.store, self.ids, observer)

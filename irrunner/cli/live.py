@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,10 @@ TOLD = {
     "queued": ("…", "yellow"), "abort_requested": ("!", "yellow"), "run_finished": ("■", "bold"),
     "evidence_recorded": ("✔", "green"),
 }  # fmt: skip
+
+
+DIGITS = re.compile(r"[0-9]+")
+SAME_WAIT_EVERY_S = 10.0
 
 
 def announce(run_id: str, playbook: Playbook, runner: Runner) -> None:
@@ -83,6 +89,7 @@ class _Progress:
         self._screen = screen
         self._lock = threading.Lock()
         self._waits: dict[str, str] = {}
+        self._shown: dict[str, float] = {}
 
     def __call__(self, run_id: str, kind: str, path: str, body: Mapping[str, Any]) -> None:
         """Show one record."""
@@ -92,12 +99,19 @@ class _Progress:
             return
         text = describe(kind, body)
         with self._lock:
-            if kind == "step_waiting":
-                if self._waits.get(path) == text:
-                    return
-                self._waits[path] = text
+            if kind == "step_waiting" and not self._worth_a_line(path, text):
+                return
             sign, style = mark
             self._screen.print(f"[{style}]{sign}[/] {escape(path or kind):<34} {escape(text)}")
+
+    def _worth_a_line(self, path: str, text: str) -> bool:
+        """Whether a wait is news: another reason, or the same with other numbers after a while."""
+        now = time.monotonic()
+        reason = DIGITS.sub("#", text)
+        fresh = self._waits.get(path) != reason or now - self._shown.get(path, now) >= SAME_WAIT_EVERY_S
+        if fresh:
+            self._waits[path], self._shown[path] = reason, now
+        return fresh
 
 
 @contextlib.contextmanager
@@ -132,12 +146,14 @@ def show_runs(rows: Sequence[Mapping[str, Any]], *, every: bool) -> None:
     if not rows:
         screen.print("no runs" if every else "no open runs; `irrunner runs --all` shows ended ones")
         return
-    listing = table("run", "status", "playbook", "account", "severity", "title", "since")
+    listing = table("run", "status", "playbook", "account", "severity", "since", "title")
+    for column in listing.columns:
+        column.no_wrap = True
     for row in rows:
         style = STATUS_STYLE.get(str(row["status"]), "white")
         listing.add_row(
             row["run_id"], f"[{style}]{row['status']}[/]", escape(row["playbook_id"]), row["account_id"],
-            f"{row['severity']:g}", escape(row["title"]), row["created_at"],
+            f"{row['severity']:g}", row["created_at"][:19] + "Z", escape(row["title"]),
         )  # fmt: skip
     screen.print(listing)
 
@@ -253,7 +269,7 @@ def sections(document: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, A
     for step in document["steps"]:
         good = step["outcome"] in ("applied", "already_done")
         action = step["action"] or ""
-        if not good and step["outcome"] not in ("skipped",):
+        if not good and step["outcome"] != "skipped":
             missing.append(step)
         elif step["outcome"] == "skipped":
             other.append(step)
@@ -285,7 +301,7 @@ def _show_step(screen: Console, step: Mapping[str, Any]) -> None:
         screen.print(f"      [red]{escape(error['code'])}[/]: {escape(error['message'])}")
         if error.get("hint"):
             screen.print(f"      what to do: {escape(error['hint'])}")
-    elif step.get("note") and step["outcome"] not in ("applied",):
+    elif step.get("note") and step["outcome"] != "applied":
         screen.print(f"      [dim]{escape(step['note'])}[/]")
     for warning in step.get("warnings", []):
         screen.print(f"      [yellow]warning:[/] {escape(warning)}")
@@ -310,9 +326,8 @@ def next_steps(document: Mapping[str, Any]) -> list[str]:
         message = gate.get("message") or gate.get("instruction", "")
         due = f" (denied by itself at {gate['due_at']})" if gate.get("due_at") else ""
         lines.append(f"decide: {plain(message)}{due}")
-        lines.append(
-            f"  irrunner approve {run_id} {gate['path']}   |   irrunner deny {run_id} {gate['path']} --reason ..."
-        )
+        which = f"{run_id} {gate['path']}"
+        lines.append(f"  irrunner approve {which}   |   irrunner deny {which} --reason ...")
     if status == "running":
         lines.append(f"irrunner resume {run_id}   |   irrunner watch {run_id}")
     if any(step.get("held") for step in document["steps"]):

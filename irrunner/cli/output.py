@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,19 +36,16 @@ def print_json_line(document: Any) -> None:
     sys.stdout.flush()
 
 
+HOSTILE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Control, bidirectional and zero-width characters, and lone surrogates."""
+
+
 def plain(text: object) -> str:
     """Return text that cannot move the cursor, colour, ring or break a line: findings are hostile.
 
     Bidirectional and zero-width characters, which could make a target read as another, go too.
     """
-    return "".join(character if _harmless(character) else "\ufffd" for character in str(text))
-
-
-def _harmless(character: str) -> bool:
-    code = ord(character)
-    hidden = 0x200B <= code <= 0x200F or 0x202A <= code <= 0x202E or 0x2060 <= code <= 0x2069
-    control = code < 0x20 or 0x7F <= code <= 0x9F
-    return not (hidden or control or code == 0xFEFF or 0xD800 <= code <= 0xDFFF)
+    return HOSTILE.sub("\ufffd", str(text))
 
 
 def escape(text: object) -> str:

@@ -1,4 +1,4 @@
-"""Commands about runs: respond, run, plan, runs, show, watch, timeline, approve, deny, abort, undo, resume."""
+"""Commands about runs: start, plan, look at, decide, abort, undo and resume them."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def show(context: typer.Context, run: RunId, *, as_json: Json = False) -> int:
     from irrunner.engine.reading import document  # noqa: PLC0415 - the engine
 
     services: Context = context.obj
-    live.show_document(services, document(services.store, services.registry, run), as_json=as_json)
+    live.show_document(services, document(services.store, services.compiler, run), as_json=as_json)
     return EXIT_DONE
 
 
@@ -220,7 +220,7 @@ def watch(context: typer.Context, run: RunId, *, as_json: Json = False) -> int:
         else:
             live.show_record(record)
     if not as_json:
-        live.show_document(services, document(services.store, services.registry, run), as_json=False)
+        live.show_document(services, document(services.store, services.compiler, run), as_json=False)
     return EXIT_DONE
 
 
@@ -285,7 +285,7 @@ def undo(
     ] = False,
     as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Undo a run from its recorded prior values, newest step first; stops where somebody changed things since.
+    """Undo a run from its recorded prior values; what somebody changed since is left alone.
 
     Example: irrunner undo 0198
     """

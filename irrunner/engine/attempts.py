@@ -12,7 +12,14 @@ from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.stepping import Binding, error_of, params_of
-from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost, PlaybookError
+from irrunner.errors import (
+    ActionError,
+    ActionThrottled,
+    IRRunnerError,
+    JournalError,
+    LeaseLost,
+    PlaybookError,
+)
 from irrunner.journal.records import Draft, canonical, digest
 from irrunner.machine.messages import (
     EvaluationFailed,
@@ -99,7 +106,8 @@ class Attempts:
         run = self._step_run(binding, path)
         begun = run.begin()
         if begun.refusal is not None and not begun.refusal.nothing_to_do:
-            error = {"code": "refused", "message": begun.refusal.reason, "hint": "", "detail": {}}
+            refusal = begun.refusal
+            error = {"code": refusal.code, "message": refusal.reason, "hint": "", "detail": {}}
             self._driver.commit([StepFailed(path, attempt, Outcome.REFUSED, error, retryable=False)])
             return None
         params = binding.params.model_dump(mode="json")
@@ -134,6 +142,12 @@ class Attempts:
             progress = flight.run.advance()
             while isinstance(progress, Later) and progress.poll_s == 0:
                 progress = flight.run.advance()
+        except ActionThrottled as problem:
+            wait_s = float(problem.detail.get("retry_after_s", 0.0))
+            if not wait_s or self._driver.services.clock.now() >= flight.run.deadline:
+                self._failed(path, flight.attempt, problem, flight)
+                return
+            progress = Later(wait_s, "pacing: AWS asked us to slow down")
         except ActionError as problem:
             self._failed(path, flight.attempt, problem, flight)
             return

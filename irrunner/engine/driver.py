@@ -93,7 +93,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         """Make the parts that answer commands."""
-        self.scopes = Scopes(self.run, self.services.registry)
+        self.scopes = Scopes(self.run, self.services.compiler)
         self.attempts = Attempts(self)
         self.people = People(self)
 

@@ -114,7 +114,7 @@ class EmbeddedEngine:
         Raises:
             JournalCorrupt: If its chain is broken.
         """
-        run = load_run(self._store.records(lease.run_id), self._services.registry)
+        run = load_run(self._store.records(lease.run_id), self._services.compiler)
         return self._add(lease, run)
 
     def take(self, run_id: str) -> Driver:

@@ -61,7 +61,7 @@ def gate_plan(services: Services, run: LoadedRun, scopes: Scopes, path: str, ste
     """
     kind = step.kind
     steps = kind.then if isinstance(kind, Approve) else ()
-    planner = Planner(services, run.facts, scopes.evaluators)
+    planner = Planner(services, run.facts)
     parent = parent_of(path)
     suffix = path.rpartition("/")[2].removeprefix(step.id)
     view = View(scopes.playbook(path), scopes.scope(path), f"{parent}/" if parent else "", suffix, path)

@@ -25,9 +25,9 @@ from irrunner.findings.matching import match
 from irrunner.findings.model import Finding
 from irrunner.findings.parse import parse_events
 from irrunner.journal.store import RunRow
-from irrunner.playbook.types import bind_inputs
 from irrunner.playbook.expressions import evaluate_on_finding
 from irrunner.playbook.model import Expr, Playbook
+from irrunner.playbook.types import bind_inputs
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ from typing import Any
 from irrunner.actions.contract import Where
 from irrunner.actions.registry import Registry
 from irrunner.clock import parse_iso
+from irrunner.engine.compiled import Compiler
 from irrunner.errors import JournalCorrupt
 from irrunner.findings.model import Finding
 from irrunner.journal.records import Draft, Record, first_break
-from irrunner.machine.chart import build_chart
 from irrunner.machine.execution import Execution
 from irrunner.machine.messages import event_of
-from irrunner.playbook.library import load_pinned
 from irrunner.playbook.model import Playbook
 
 STARTED = "run_started"
@@ -131,7 +130,7 @@ def facts_of(first: Record) -> RunFacts:
     )
 
 
-def load_run(records: Sequence[Record], registry: Registry) -> LoadedRun:
+def load_run(records: Sequence[Record], compiler: Compiler) -> LoadedRun:
     """Verify the chain, load the pinned playbook and fold the events.
 
     Raises:
@@ -146,11 +145,11 @@ def load_run(records: Sequence[Record], registry: Registry) -> LoadedRun:
         )
     facts = facts_of(records[0])
     pinned = records[0].body["playbook"]
-    playbook = load_pinned(pinned["text"], pinned["file"], records[0].body["callees"], registry)
-    execution = Execution(build_chart(playbook))
+    compiled = compiler.pinned(pinned["text"], pinned["file"], records[0].body["callees"])
+    execution = Execution(compiled.chart, facts.inputs)
     execution.start()
     for record in records[1:]:
         event = event_of(record.kind, {**record.body, "path": record.path})
         if event is not None:
             execution.feed(event)
-    return LoadedRun(facts, playbook, execution, records)
+    return LoadedRun(facts, compiled.playbook, execution, records)

@@ -14,7 +14,7 @@ from typing import Any
 from irrunner.actions.contract import AnyAction, Call, Model, Refused, State
 from irrunner.actions.runtime import protected_target
 from irrunner.engine.loaded import RunFacts
-from irrunner.engine.scopes import Evaluators, run_facts
+from irrunner.engine.scopes import run_facts
 from irrunner.engine.stepping import Binding, Services, params_of
 from irrunner.errors import ActionError, ExpressionFailed, IRRunnerError
 from irrunner.findings.model import Finding
@@ -104,10 +104,9 @@ class View:
 class Planner:
     """Walks steps and asks each action what it would send."""
 
-    def __init__(self, services: Services, facts: RunFacts, evaluators: Evaluators) -> None:
+    def __init__(self, services: Services, facts: RunFacts) -> None:
         self._services = services
         self._facts = facts
-        self._evaluators = evaluators
         self._planned: dict[str, Mapping[str, Any]] = {}
 
     def playbook(
@@ -138,7 +137,7 @@ class Planner:
     def _holds(self, view: View, expr: Expr) -> bool | None:
         """Return the condition's value, or None where it cannot be known yet."""
         try:
-            return bool(self._evaluators.of(view.playbook).evaluate(expr, view.scope))
+            return bool(self._services.compiler.evaluator(view.playbook).evaluate(expr, view.scope))
         except ExpressionFailed:
             return None
 
@@ -147,7 +146,7 @@ class Planner:
         if for_each is None:
             return
         try:
-            items = self._evaluators.of(view.playbook).render(for_each.items, view.scope)
+            items = self._services.compiler.evaluator(view.playbook).render(for_each.items, view.scope)
         except ExpressionFailed as problem:
             yield self._plain(view, step, note=f"items are not known yet: {problem.message}")
             return
@@ -193,7 +192,7 @@ class Planner:
     def _run(self, view: View, step: Step, kind: Run) -> Iterator[PlannedStep]:
         callee = view.playbook.callees[kind.playbook]
         try:
-            given = self._evaluators.of(view.playbook).render(kind.inputs, view.scope)
+            given = self._services.compiler.evaluator(view.playbook).render(kind.inputs, view.scope)
             inputs = bind_inputs(callee, None, given)
         except IRRunnerError as problem:
             yield self._plain(view, step, note=problem.message)
@@ -204,7 +203,7 @@ class Planner:
         outputs = {}
         for name, expr in callee.outputs.items():
             try:
-                outputs[name] = self._evaluators.of(callee).evaluate(expr, inner.scope)
+                outputs[name] = self._services.compiler.evaluator(callee).evaluate(expr, inner.scope)
             except ExpressionFailed:
                 outputs[name] = f"<from {step.id}.{name}>"
         view.knows(step.id, outputs)
@@ -225,7 +224,7 @@ class Planner:
         action = self._services.registry.get(kind.action)
         plain = self._plain(view, step, condition=condition)
         try:
-            values = self._evaluators.of(view.playbook).render(kind.params, view.scope)
+            values = self._services.compiler.evaluator(view.playbook).render(kind.params, view.scope)
             params = params_of(action, values, planning=True)
             state = self._look(action, params, plain.path, view)
         except ActionError as problem:

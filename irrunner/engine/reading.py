@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from irrunner.actions.registry import Registry
 from irrunner.clock import Clock
+from irrunner.engine.compiled import Compiler
 from irrunner.engine.report import run_document
 from irrunner.journal.records import Record
 from irrunner.journal.store import RunRow, Store
@@ -18,7 +18,7 @@ def row_document(row: RunRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
 
 
-def document(store: Store, registry: Registry, run: str) -> dict[str, Any]:
+def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:
     """Return a run's document, by its id or a unique prefix of it.
 
     Raises:
@@ -26,7 +26,7 @@ def document(store: Store, registry: Registry, run: str) -> dict[str, Any]:
         JournalCorrupt: If its chain is broken.
     """
     row = store.run(run)
-    return run_document(row, store.records(row.run_id), registry)
+    return run_document(row, store.records(row.run_id), compiler)
 
 
 def follow(store: Store, clock: Clock, run: str, *, every_s: float = 0.2) -> Iterator[Record]:

@@ -9,7 +9,8 @@ from typing import Any
 from irrunner.actions.registry import Registry
 from irrunner.clock import parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.loaded import load_run
+from irrunner.engine.compiled import Compiler
+from irrunner.engine.loaded import LoadedRun, load_run
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.undo import UNDO_OUTCOME, outcomes_of
 from irrunner.errors import (
@@ -40,20 +41,21 @@ def objective_of(action_id: str, phase: str | None, registry: Registry) -> str |
     return "contain" if phase == Phase.CONTAINMENT and risk is not Risk.NONE else None
 
 
-def run_document(row: RunRow, records: Sequence[Record], registry: Registry) -> dict[str, Any]:
+def run_document(row: RunRow, records: Sequence[Record], compiler: Compiler) -> dict[str, Any]:
     """Return the JSON document of a run (the CLI contract's shape and more).
 
     Args:
         row: The run's line in the store.
         records: Its journal.
-        registry: The actions.
+        compiler: Of the texts that the run pins.
 
     Raises:
         JournalCorrupt: If the chain is broken.
     """
     body = records[0].body
-    steps = undo_steps(records) if row.undoes else run_steps(records, registry)
-    objectives = {} if row.undoes else objectives_of(records, registry)
+    run = load_run(records, compiler)
+    steps = undo_steps(records) if row.undoes else run_steps(run, compiler.registry)
+    objectives = {} if row.undoes else objectives_of(run, compiler.registry)
     document = {
         "run_id": row.run_id,
         "incident_id": row.incident_id,
@@ -115,10 +117,9 @@ def _times(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     return times
 
 
-def run_steps(records: Sequence[Record], registry: Registry) -> list[dict[str, Any]]:
+def run_steps(run: LoadedRun, registry: Registry) -> list[dict[str, Any]]:
     """Return the steps of a run in the order of the file, one entry an instance."""
-    run = load_run(records, registry)
-    times = _times(records)
+    times = _times(run.records)
     steps = []
     for path, view in run.execution.views().items():
         step = run.execution.step(path)
@@ -176,12 +177,11 @@ def _behind_gates(playbook: Playbook) -> set[str]:
     return found
 
 
-def objectives_of(records: Sequence[Record], registry: Registry) -> dict[str, Any]:
+def objectives_of(run: LoadedRun, registry: Registry) -> dict[str, Any]:
     """Return each objective: its target, and the time from acceptance to the last *verified* step.
 
     Steps behind an approval wait for people and are left out; their waits are reported apart.
     """
-    run = load_run(records, registry)
     gated = _behind_gates(run.playbook)
     accepted = run.facts.accepted_at
     last: dict[str, datetime] = {}
@@ -193,7 +193,7 @@ def objectives_of(records: Sequence[Record], registry: Registry) -> dict[str, An
         name = objective_of(step.kind.action, step.phase, registry)
         if name is None or view.outcome is Outcome.SKIPPED:
             continue
-        at = _verified_at(records, path)
+        at = _verified_at(run.records, path)
         if at is None:
             missed.add(name)
         else:

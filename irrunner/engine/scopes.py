@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from irrunner.actions.registry import Registry
+from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import LoadedRun, RunFacts
 from irrunner.errors import ExpressionFailed
 from irrunner.playbook.expressions import Evaluator, Scope
@@ -35,27 +35,12 @@ def step_id_of(path: str) -> str:
     return path.rpartition("/")[2].partition("[")[0]
 
 
-class Evaluators:
-    """One evaluator per playbook text; compiled expressions are kept."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._evaluators: dict[str, Evaluator] = {}
-
-    def of(self, playbook: Playbook) -> Evaluator:
-        """Return the playbook's evaluator."""
-        evaluator = self._evaluators.get(playbook.sha256)
-        if evaluator is None:
-            evaluator = self._evaluators[playbook.sha256] = Evaluator(playbook, self._registry)
-        return evaluator
-
-
 class Scopes:
     """Evaluates expressions of a run at a path."""
 
-    def __init__(self, run: LoadedRun, registry: Registry) -> None:
+    def __init__(self, run: LoadedRun, compiler: Compiler) -> None:
         self._run = run
-        self.evaluators = Evaluators(registry)
+        self._compiler = compiler
 
     def playbook(self, path: str) -> Playbook:
         """Return the playbook that the step at a path belongs to."""
@@ -79,7 +64,7 @@ class Scopes:
         )
 
     def _evaluator(self, path: str) -> Evaluator:
-        return self.evaluators.of(self.playbook(path))
+        return self._compiler.evaluator(self.playbook(path))
 
     def evaluate(self, path: str, expr: Expr, locals_: Mapping[str, Any] | None = None) -> Any:
         """Return the value of an expression. Raises ExpressionFailed."""
@@ -135,5 +120,5 @@ class Scopes:
         """Return the callee's declared outputs, when its steps have ended."""
         inside = f"{path}/"
         playbook = self.playbook(inside)
-        evaluator, scope = self.evaluators.of(playbook), self.scope(inside)
+        evaluator, scope = self._compiler.evaluator(playbook), self.scope(inside)
         return {name: evaluator.evaluate(expr, scope) for name, expr in playbook.outputs.items()}

@@ -22,7 +22,7 @@ from irrunner.engine.loaded import RunFacts, facts_of, load_run, started_draft
 from irrunner.engine.planner import PlannedStep, Planner
 from irrunner.engine.report import open_gates, run_document
 from irrunner.engine.requests import approve_body
-from irrunner.engine.scopes import Evaluators, step_id_of
+from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services
 from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
 from irrunner.errors import (
@@ -78,7 +78,6 @@ class Runner:
         self._ids = ids
         self._observer = observer
         self._owner = owner_name()
-        self._evaluators = Evaluators(services.registry)
 
     # -- where --------------------------------------------------------------------------------
 
@@ -180,14 +179,14 @@ class Runner:
     def document(self, run_id: str) -> dict[str, Any]:
         """Return a run's document."""
         row = self.store.run(run_id)
-        return run_document(row, self.store.records(row.run_id), self.services.registry)
+        return run_document(row, self.store.records(row.run_id), self.services.compiler)
 
     def plan(
         self, playbook: Playbook, inputs: Mapping[str, Any], finding: Finding | None, *, drill: bool = False
     ) -> list[PlannedStep]:
         """Return what a run would send. Reads only."""
         facts = self.facts(playbook, inputs, finding, drill=drill, accepted_at=self.services.clock.now())
-        planner = Planner(self.services, facts, self._evaluators)
+        planner = Planner(self.services, facts)
         return planner.playbook(playbook, inputs, finding)
 
     def attach(self, row: RunRow, finding: Finding) -> None:
@@ -337,7 +336,7 @@ class Runner:
         """
         row = self._ended_for_undo(self.store.run(run))
         records = self.store.records(row.run_id)
-        loaded = load_run(records, self.services.registry)
+        loaded = load_run(records, self.services.compiler)
         facts = RunFacts(
             self._ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
             self.services.clock.now(), self.services.clock.now() + timedelta(days=1),

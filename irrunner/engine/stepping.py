@@ -15,6 +15,7 @@ from irrunner.actions.sending import Port, Ports
 from irrunner.aws.api import Cloud, CloudApi
 from irrunner.aws.operations import ReadOnlyApi
 from irrunner.clock import Clock
+from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import RunFacts
 from irrunner.errors import InvalidCall, IRRunnerError, SettingsError
 from irrunner.settings import Settings
@@ -26,12 +27,17 @@ LOCAL_PREFIXES = ("notify.", "evidence.")
 class Services:
     """What every run shares; made once per process, passed, never global."""
 
-    registry: Registry
+    compiler: Compiler
     cloud: Cloud
     settings: Settings
     clock: Clock
     local: Callable[[str], Port]
     """Makes the local port (notifications, evidence) of a run."""
+
+    @property
+    def registry(self) -> Registry:
+        """The actions."""
+        return self.compiler.registry
 
 
 def params_of(action: AnyAction, values: Mapping[str, Any], *, planning: bool = False) -> Model:

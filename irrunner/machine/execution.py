@@ -25,13 +25,16 @@ from irrunner.machine.messages import (
     TimerFired,
 )
 from irrunner.machine.rules import ANSWERS, CONCLUDED, begin
-from irrunner.machine.tree import Failure, Frame, Node
+from irrunner.machine.tree import PLAYBOOK_ROLES, Failure, Frame, Node, Role
 from irrunner.playbook.model import Playbook, Step
 from irrunner.vocabulary import RunStatus
 
 
 class Execution:
-    """The state of one run."""
+    """The state of one run.
+
+    Feed from one thread at a time; reading from others meanwhile is safe.
+    """
 
     def __init__(self, chart: Chart, inputs: Mapping[str, Any] | None = None) -> None:
         """Make a run that has not started.
@@ -89,7 +92,7 @@ class Execution:
         flow = self._flow
         if flow.finish is not None:
             return (flow.finish,)
-        return tuple(command for node in flow.active.values() for command in node.due.values())
+        return tuple(command for node in list(flow.active.values()) for command in list(node.due.values()))
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -155,7 +158,10 @@ class Execution:
             path: Path of a begun step, for what the step sees; with a ``/`` at its end (or empty), the
                 playbook that a ``run`` step calls (or the run's own), for what its outputs see.
         """
-        return {name: value for frame in self._frame(path).chain() for name, value in frame.outputs.items()}
+        outputs: dict[str, Any] = {}
+        for frame in self._frame(path).chain():
+            outputs.update(frame.outputs)
+        return outputs
 
     def scope_inputs(self, path: str) -> Mapping[str, Any]:
         """Return the inputs of the playbook around a path: the innermost callee's, or the run's."""
@@ -165,9 +171,20 @@ class Execution:
         """Return the playbook around a path."""
         return self._frame(path).scope.playbook
 
-    def scope_failure(self, path: str) -> Failure | None:
-        """Return the failure that ended the steps of the playbook around a path: ``run.error`` there."""
-        return self._frame(path).scope.failure
+    def failure_at(self, path: str) -> Failure | None:
+        """Return what ``run.failed_step`` and ``run.error`` are at a path.
+
+        In a step's own ``on_failure`` that is the step's failure; in a playbook's ``on_failure`` and
+        ``finally`` what stopped its steps, or else (with an empty path) the abort or the deadline.
+        """
+        flow = self._flow
+        node = flow.nodes.get(path)
+        while node is not None:
+            if node.lane.role is Role.RECOVERY and node.lane.owner is not None:
+                return node.lane.owner.failure
+            node = None if node.lane.role in PLAYBOOK_ROLES else node.lane.owner
+        stop = Failure("", flow.stop_error) if flow.stop_error is not None else None
+        return self._frame(path).scope.failure or stop
 
     def in_finally(self, path: str) -> bool:
         """Return whether a step belongs to a ``finally``, its playbook's or one around it."""

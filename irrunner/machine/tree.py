@@ -35,6 +35,10 @@ class Role(StrEnum):
     RECOVERY = "recovery"
 
 
+PLAYBOOK_ROLES = frozenset({Role.STEPS, Role.ON_FAILURE, Role.FINALLY})
+"""Lanes of a playbook, not of a step in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Which step failed, and how."""

@@ -133,7 +133,7 @@ class Language:
             }
         except (TypeError, ValueError, AttributeError) as error:
             raise ExpressionFailed(f"{expr.place}: a value is not of its declared type: {error}") from error
-        answer = program.compiled.eval(data=data)
+        answer = _answer(program, data, expr)
         if answer.type().name() == "ERROR":
             raise ExpressionFailed(f"{expr.place}: {runtime_message(str(answer.plain_value()))}")
         return self.messages.plain(answer.plain_value())
@@ -144,6 +144,13 @@ class Language:
         if shape.kind == "list":
             return [self._value(shape.element or ANY, item, None) for item in value]
         return value
+
+
+def _answer(program: Program, data: Mapping[str, Any], expr: Expr) -> cel.Value:
+    try:
+        return program.compiled.eval(data=data)
+    except RuntimeError as error:  # the iteration budget
+        raise ExpressionFailed(f"{expr.place}: {runtime_message(str(error))}") from error
 
 
 def _need(path: tuple[str, ...], values: Mapping[str, Any], expr: Expr) -> None:

@@ -180,10 +180,10 @@ class StepReader(Reader):
         return {name: self.value(item, shapes.get(name, ANY)) for name, (_, item) in node.entries.items()}
 
     def groups(self, node: Node) -> tuple[str, ...]:
-        """Read names of groups of people; none at all is a problem."""
+        """Read names (groups of people, finding types); none at all is a problem."""
         names = self.texts(node)
         if not names:
-            self.problem(node.place, "bad-value", "nobody is named; write at least one group")
+            self.problem(node.place, "bad-value", "nothing is named; write at least one")
         return names
 
 

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from finding_events import detail, event
 
 from irrunner.findings.correlate import (
     Act,
@@ -26,6 +25,7 @@ from irrunner.journal.store import RunRow
 from irrunner.settings import Settings
 from irrunner.testing import EPOCH
 from irrunner.vocabulary import RunStatus
+from tests.findings.finding_events import detail, event
 
 DAY_S = 86_400.0
 ALLOWED = Settings.model_validate({"drill": {"allow": True}})

@@ -4,13 +4,13 @@ import dataclasses
 from typing import Any
 
 import pytest
-from finding_events import detail, event
 
 from irrunner.errors import ExpressionFailed
 from irrunner.findings.matching import match, type_matches, type_specificity
 from irrunner.findings.model import Finding
 from irrunner.findings.parse import parse_events
 from irrunner.playbook.model import EventTrigger, Expr, FindingTrigger, Place, Playbook
+from tests.findings.finding_events import detail, event
 
 PLACE = Place("p.yaml", 1, 1)
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from finding_events import ACCOUNT, INSTANCE, KEY, REGION
 
 from irrunner.findings.model import Finding
 from irrunner.findings.parse import parse_events
+from tests.findings.finding_events import ACCOUNT, INSTANCE, KEY, REGION
 
 
 def parsed(source: str, detail_type: str, detail: dict[str, Any], **envelope: Any) -> Finding:

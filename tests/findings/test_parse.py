@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finding_events import ACCOUNT, INSTANCE, KEY, REGION, asff, detail, event, key_detail, ocsf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,17 @@ from irrunner.errors import FindingError, FindingMalformed
 from irrunner.findings.model import Finding
 from irrunner.findings.parse import parse_events
 from irrunner.journal.records import canonical
+from tests.findings.finding_events import (
+    ACCOUNT,
+    INSTANCE,
+    KEY,
+    REGION,
+    asff,
+    detail,
+    event,
+    key_detail,
+    ocsf,
+)
 
 
 def one(data: Any) -> Finding:

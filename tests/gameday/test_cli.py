@@ -31,7 +31,7 @@ EVENT = {
 
 @pytest.mark.acceptance
 def test_serve_is_ready_in_one_line_and_ends_when_told(tmp_path: Path) -> None:
-    """The ready line is the contract of CLI.md: with its env alone another process reaches the event's instance."""
+    """With the ready line's environment alone another process reaches the world of the event."""
     event = tmp_path / "event.json"
     event.write_text(json.dumps(EVENT))
     server = subprocess.Popen([*SERVE, "--seed", "5", "--from-event", str(event)], stdout=subprocess.PIPE)
@@ -69,7 +69,11 @@ def test_an_event_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
     event.write_text('{"detail": ')
 
     done = subprocess.run(
-        [*SERVE, "--from-event", str(event)], capture_output=True, check=False, env=dict(os.environ), text=True
+        [*SERVE, "--from-event", str(event)],
+        capture_output=True,
+        check=False,
+        env=dict(os.environ),
+        text=True,
     )
 
     assert done.returncode == 2

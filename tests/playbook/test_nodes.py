@@ -76,7 +76,7 @@ def test_places_are_one_based() -> None:
     assert isinstance(sequence, Sequence)
     inner = sequence.items[0]
     assert isinstance(inner, Mapping)
-    assert (2, 8) == (inner.entries["é"][1].place.line, inner.entries["é"][1].place.column)
+    assert (inner.entries["é"][1].place.line, inner.entries["é"][1].place.column) == (2, 8)
 
 
 def test_harmless_alias_is_followed() -> None:
@@ -85,7 +85,7 @@ def test_harmless_alias_is_followed() -> None:
 
     assert isinstance(root, Mapping)
     assert root.entries["a"][1] is root.entries["b"][1]
-    assert [] == problems
+    assert problems == []
 
 
 @settings(max_examples=150, deadline=None)

@@ -25,7 +25,7 @@ def test_lone_expression_keeps_its_type() -> None:
     value, _ = split("${{ inputs.x }}")
 
     assert isinstance(value, Expr)
-    assert ("inputs.x", 1, 8) == (value.source, value.place.line, value.place.column)
+    assert (value.source, value.place.line, value.place.column) == ("inputs.x", 1, 8)
 
 
 def test_parts_are_kept_apart() -> None:
@@ -33,26 +33,30 @@ def test_parts_are_kept_apart() -> None:
     value, _ = split('"a ${{ x }} b ${{y}}"')
 
     assert isinstance(value, Text)
-    assert ["a ", "x", " b ", "y"] == [part if isinstance(part, str) else part.source for part in value.parts]
-    assert [11, 21] == [part.place.column for part in value.parts if isinstance(part, Expr)]
+    assert [part if isinstance(part, str) else part.source for part in value.parts] == ["a ", "x", " b ", "y"]
+    assert [part.place.column for part in value.parts if isinstance(part, Expr)] == [11, 21]
 
 
-@pytest.mark.parametrize("source", ["{1: {2: 3}}[1][2]", "'}}'", '"\\"}}"', "r'\\'", "'''a'}}'''", "{'a': '}}'}"])
+@pytest.mark.parametrize(
+    "source", ["{1: {2: 3}}[1][2]", "'}}'", '"\\"}}"', "r'\\'", "'''a'}}'''", "{'a': '}}'}"]
+)
 def test_closing_braces_inside_an_expression(source: str) -> None:
     """Braces of maps and of strings do not end an expression."""
     value, problems = split(f"|-\n  x${{{{ {source} }}}}")
 
     assert isinstance(value, Text)
     assert [source] == [part.source for part in value.parts if isinstance(part, Expr)]
-    assert [] == problems
+    assert problems == []
 
 
-@pytest.mark.parametrize("text", ["${{ x", "${{ }}", "${{ 'x }}", "${{ " + "x" * (MAX_EXPRESSION + 1) + " }}"])
+@pytest.mark.parametrize(
+    "text", ["${{ x", "${{ }}", "${{ 'x }}", "${{ " + "x" * (MAX_EXPRESSION + 1) + " }}"]
+)
 def test_broken_expressions(text: str) -> None:
     """Unclosed, empty and huge expressions are problems."""
     _, problems = split(text)
 
-    assert ["expression-syntax"] == [problem.rule for problem in problems]
+    assert [problem.rule for problem in problems] == ["expression-syntax"]
 
 
 def test_place_in_a_block() -> None:
@@ -60,4 +64,4 @@ def test_place_in_a_block() -> None:
     value, _ = split("|\n  first\n  second ${{ x }}\n")
 
     assert isinstance(value, Text)
-    assert [(3, 14)] == [(p.place.line, p.place.column) for p in value.parts if isinstance(p, Expr)]
+    assert [(p.place.line, p.place.column) for p in value.parts if isinstance(p, Expr)] == [(3, 14)]

@@ -137,7 +137,7 @@ class CopyToForensics(Action[CopyToForensicsParams, CopyState]):
     def decide(self, params: CopyToForensicsParams, state: CopyState) -> Decision:
         """Decide the next round."""
         if not state.ready:
-            return Refused(_unreachable(state))
+            return Refused(_unreachable(state), code="forensics-not-configured")
         if state.copy_made is not None:
             return _with_copy(params, state, state.copy_made)
         return _without_copy(params, state)

@@ -15,22 +15,26 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def world() -> Iterator[World]:
+    """Open the default world."""
     with World.build(seed=1) as built:
         yield built
 
 
 @pytest.fixture
 def member(world: World) -> str:
+    """Return the account of the default content."""
     return world.organisation.members[0]
 
 
 @pytest.fixture
 def ec2(world: World, member: str) -> Any:
+    """Return EC2 of the member account."""
     return world.client(member, "ec2")
 
 
 @pytest.fixture
 def iam(world: World, member: str) -> Any:
+    """Return IAM of the member account."""
     return world.client(member, "iam")
 
 
@@ -51,7 +55,10 @@ def caller(world: World) -> Callable[..., Any]:
     """Return clients of the base credentials, or of given ones."""
 
     def client(service: str, credentials: dict[str, str] | None = None) -> Any:
-        own = {"AccessKeyId": world.env["AWS_ACCESS_KEY_ID"], "SecretAccessKey": world.env["AWS_SECRET_ACCESS_KEY"]}
+        own = {
+            "AccessKeyId": world.env["AWS_ACCESS_KEY_ID"],
+            "SecretAccessKey": world.env["AWS_SECRET_ACCESS_KEY"],
+        }
         used = credentials or own
         return boto3.client(
             service,

@@ -14,18 +14,23 @@ READING = ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*"
 
 @pytest.fixture
 def forensics(world: World) -> Any:
+    """Return EC2 of the forensic account."""
     return world.client(world.organisation.forensics, "ec2")
 
 
 def _by_encryption(world: World, ec2: Any) -> dict[str, str]:
     """Snapshot all volumes, let them complete, and name the snapshots ``none``, ``customer``, ``aws/ebs``."""
-    begun = ec2.create_snapshots(InstanceSpecification={"InstanceId": world.resources["instance_id"]})["Snapshots"]
+    begun = ec2.create_snapshots(InstanceSpecification={"InstanceId": world.resources["instance_id"]})[
+        "Snapshots"
+    ]
     world.advance(60)
     default = ec2.get_ebs_default_kms_key_id()["KmsKeyId"]
     named = {}
     for snapshot in ec2.describe_snapshots(SnapshotIds=[item["SnapshotId"] for item in begun])["Snapshots"]:
         key = snapshot.get("KmsKeyId", "none")
-        named["aws/ebs" if key == default else "none" if key == "none" else "customer"] = snapshot["SnapshotId"]
+        named["aws/ebs" if key == default else "none" if key == "none" else "customer"] = snapshot[
+            "SnapshotId"
+        ]
     return named
 
 
@@ -63,7 +68,10 @@ def test_snapshots_of_an_instance_complete_later(world: World, ec2: Any) -> None
     assert halfway["State"] == "pending"
     assert 50 <= int(halfway["Progress"].rstrip("%")) < 100
     world.advance(2)
-    assert (_described(ec2, snapshot_id)["State"], _described(ec2, snapshot_id)["Progress"]) == ("completed", "100%")
+    assert (_described(ec2, snapshot_id)["State"], _described(ec2, snapshot_id)["Progress"]) == (
+        "completed",
+        "100%",
+    )
     assert _described(ec2, snapshot_id)["Tags"] == [{"Key": "case", "Value": "7"}]
 
 
@@ -118,7 +126,9 @@ def test_an_unshared_snapshot_does_not_exist_for_another_account(
     assert refused(forensics.describe_snapshots, SnapshotIds=[snapshot_id]) == "InvalidSnapshot.NotFound"
 
 
-def test_an_unencrypted_snapshot_is_copied_under_the_forensic_key(world: World, ec2: Any, forensics: Any) -> None:
+def test_an_unencrypted_snapshot_is_copied_under_the_forensic_key(
+    world: World, ec2: Any, forensics: Any
+) -> None:
     """The copy belongs to the forensic account, under its key, without the source's tags."""
     snapshot_id = _by_encryption(world, ec2)["none"]
     ec2.create_tags(Resources=[snapshot_id], Tags=[{"Key": "case", "Value": "7"}])
@@ -129,13 +139,19 @@ def test_an_unencrypted_snapshot_is_copied_under_the_forensic_key(world: World, 
     assert _described(forensics, copy)["State"] == "pending"
     world.advance(60)
     done = _described(forensics, copy)
-    assert (done["State"], done["OwnerId"], done["Encrypted"]) == ("completed", world.organisation.forensics, True)
+    assert (done["State"], done["OwnerId"], done["Encrypted"]) == (
+        "completed",
+        world.organisation.forensics,
+        True,
+    )
     assert f":{world.organisation.forensics}:key/" in done["KmsKeyId"]
     assert done["VolumeSize"] == _described(ec2, snapshot_id)["VolumeSize"]
     assert done.get("Tags", []) == []
 
 
-def test_the_documented_way_of_a_snapshot_under_the_default_key(world: World, ec2: Any, forensics: Any) -> None:
+def test_the_documented_way_of_a_snapshot_under_the_default_key(
+    world: World, ec2: Any, forensics: Any
+) -> None:
     """Copy to the transfer key, share, copy again under the forensic key."""
     first = _copy(ec2, _by_encryption(world, ec2)["aws/ebs"], KmsKeyId="alias/irrunner-transfer")
     world.advance(60)
@@ -163,7 +179,9 @@ def test_a_key_that_the_forensic_account_may_not_use_fails_the_copy_later(
 
 
 @pytest.mark.parametrize("way", ["key-policy", "grant"])
-def test_a_shared_customer_key_lets_the_copy_succeed(world: World, ec2: Any, forensics: Any, member: str, way: str) -> None:
+def test_a_shared_customer_key_lets_the_copy_succeed(
+    world: World, ec2: Any, forensics: Any, member: str, way: str
+) -> None:
     """A key policy or a grant for the forensic account suffices."""
     snapshot_id = _by_encryption(world, ec2)["customer"]
     kms = world.client(member, "kms")
@@ -174,7 +192,11 @@ def test_a_shared_customer_key_lets_the_copy_succeed(world: World, ec2: Any, for
         kms.create_grant(KeyId=key_id, GranteePrincipal=guest, Operations=operations)
     else:
         statement = {"Effect": "Allow", "Principal": {"AWS": guest}, "Action": READING, "Resource": "*"}
-        kms.put_key_policy(KeyId=key_id, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        kms.put_key_policy(
+            KeyId=key_id,
+            PolicyName="default",
+            Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
     _share(ec2, world, snapshot_id)
 
     copy = _copy(forensics, snapshot_id, KmsKeyId="alias/irrunner-evidence")
@@ -203,7 +225,10 @@ def test_a_key_for_an_unencrypted_copy_needs_the_flag(world: World, ec2: Any, re
     source = _by_encryption(world, ec2)["none"]
 
     code = refused(
-        ec2.copy_snapshot, SourceSnapshotId=source, SourceRegion="us-east-1", KmsKeyId="alias/irrunner-transfer"
+        ec2.copy_snapshot,
+        SourceSnapshotId=source,
+        SourceRegion="us-east-1",
+        KmsKeyId="alias/irrunner-transfer",
     )
 
     assert code == "InvalidParameterDependency"
@@ -215,7 +240,10 @@ def test_twenty_copies_at_a_time_in_a_region(world: World, ec2: Any, refused: Re
     for _ in range(20):
         _copy(ec2, source)
 
-    assert refused(ec2.copy_snapshot, SourceSnapshotId=source, SourceRegion="us-east-1") == "ResourceLimitExceeded"
+    assert (
+        refused(ec2.copy_snapshot, SourceSnapshotId=source, SourceRegion="us-east-1")
+        == "ResourceLimitExceeded"
+    )
     world.advance(60)
     _copy(ec2, source)
 
@@ -259,7 +287,9 @@ def test_snapshots_are_listed_by_owner_filter_and_page(world: World, ec2: Any) -
     """OwnerIds, filters and pages work as the API says."""
     _by_encryption(world, ec2)
 
-    pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], PaginationConfig={"PageSize": 2})
+    pages = ec2.get_paginator("describe_snapshots").paginate(
+        OwnerIds=["self"], PaginationConfig={"PageSize": 2}
+    )
     assert [len(page["Snapshots"]) for page in pages] == [2, 1]
     encrypted = ec2.describe_snapshots(Filters=[{"Name": "encrypted", "Values": ["true"]}])["Snapshots"]
     assert len(encrypted) == 2

@@ -32,14 +32,18 @@ def test_groups_of_an_instance_with_one_interface_can_be_set(world: World, ec2: 
 
     ec2.modify_instance_attribute(InstanceId=built["instance_id"], Groups=built["security_group_ids"][1:])
 
-    eni = ec2.describe_network_interfaces(NetworkInterfaceIds=built["network_interface_ids"])["NetworkInterfaces"][0]
+    eni = ec2.describe_network_interfaces(NetworkInterfaceIds=built["network_interface_ids"])[
+        "NetworkInterfaces"
+    ][0]
     assert [group["GroupId"] for group in eni["Groups"]] == built["security_group_ids"][1:]
 
 
 def test_an_interface_has_exactly_the_groups_it_was_given(world: World, ec2: Any) -> None:
-    """Groups are the interface's own: not merged with the instance's, and the instance shows its primary's."""
+    """Groups are the interface's own, not merged with the instance's, which shows its primary's."""
     primary, second = world.resources["network_interface_ids"]
-    new = ec2.create_security_group(GroupName="q", Description="q", VpcId=world.resources["vpc_id"])["GroupId"]
+    new = ec2.create_security_group(GroupName="q", Description="q", VpcId=world.resources["vpc_id"])[
+        "GroupId"
+    ]
 
     ec2.modify_network_interface_attribute(NetworkInterfaceId=primary, Groups=[new])
 
@@ -87,9 +91,13 @@ def test_an_interface_that_a_service_manages_cannot_be_changed(
 
 def test_a_new_group_lets_everything_out_also_by_ipv6(world: World, ec2: Any) -> None:
     """Code must revoke what it reads back, in a VPC with IPv6 two rules."""
-    group = ec2.create_security_group(GroupName="q", Description="q", VpcId=world.resources["vpc_id"])["GroupId"]
+    group = ec2.create_security_group(GroupName="q", Description="q", VpcId=world.resources["vpc_id"])[
+        "GroupId"
+    ]
 
-    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])[
+        "SecurityGroupRules"
+    ]
     assert {rule.get("CidrIpv4") or rule.get("CidrIpv6") for rule in rules} == {"0.0.0.0/0", "::/0"}
     ec2.revoke_security_group_egress(
         GroupId=group, SecurityGroupRuleIds=[rule["SecurityGroupRuleId"] for rule in rules]
@@ -102,11 +110,14 @@ def test_a_group_in_use_cannot_be_deleted(world: World, ec2: Any, refused: Refus
     web, _ = world.resources["security_group_ids"]
     vpc = world.resources["vpc_id"]
     target, referring = (
-        ec2.create_security_group(GroupName=name, Description="g", VpcId=vpc)["GroupId"] for name in ("a", "b")
+        ec2.create_security_group(GroupName=name, Description="g", VpcId=vpc)["GroupId"]
+        for name in ("a", "b")
     )
     ec2.authorize_security_group_ingress(
         GroupId=referring,
-        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [{"GroupId": target}]}],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [{"GroupId": target}]}
+        ],
     )
 
     assert refused(ec2.delete_security_group, GroupId=web) == "DependencyViolation"
@@ -118,11 +129,15 @@ def test_a_group_in_use_cannot_be_deleted(world: World, ec2: Any, refused: Refus
 def test_protection_attributes_are_set_one_at_a_time(world: World, ec2: Any, refused: Refused) -> None:
     """Each attribute changes itself only, and a protected instance neither terminates nor stops."""
     instance_id = world.resources["instance_id"]
-    before = world.state()["accounts"][world.resources["account_id"]]["regions"][world.region]["network_interfaces"]
+    before = world.state()["accounts"][world.resources["account_id"]]["regions"][world.region][
+        "network_interfaces"
+    ]
 
     ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiTermination={"Value": True})
     ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiStop={"Value": True})
-    ec2.modify_instance_attribute(InstanceId=instance_id, InstanceInitiatedShutdownBehavior={"Value": "terminate"})
+    ec2.modify_instance_attribute(
+        InstanceId=instance_id, InstanceInitiatedShutdownBehavior={"Value": "terminate"}
+    )
     ec2.modify_instance_attribute(
         InstanceId=instance_id,
         BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"DeleteOnTermination": False}}],
@@ -240,3 +255,14 @@ def test_a_dry_run_changes_nothing(world: World, ec2: Any, refused: Refused) -> 
 def test_what_is_not_simulated_says_so(ec2: Any, refused: Refused) -> None:
     """No false success for an operation that neither the world nor moto has."""
     assert refused(ec2.get_console_screenshot, InstanceId="i-0123456789abcdef0") == "InvalidAction"
+
+
+def test_a_terminated_instance_takes_its_interfaces_along(world: World, ec2: Any) -> None:
+    """Interfaces and volumes go by their DeleteOnTermination; the profile association ends."""
+    ec2.terminate_instances(InstanceIds=[world.resources["instance_id"]])
+
+    region = world.state()["accounts"][world.resources["account_id"]]["regions"][world.region]
+    assert region["instances"][world.resources["instance_id"]]["state"] == "terminated"
+    assert region["network_interfaces"] == {}
+    assert len(region["volumes"]) == 2
+    assert ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"] == []

@@ -60,7 +60,9 @@ def test_a_stale_read_repeats_an_older_answer(world: World, ec2: Any) -> None:
 
     ec2.create_tags(Resources=[world.resources["instance_id"]], Tags=[{"Key": "case", "Value": "7"}])
 
-    stale, fresh = (ec2.describe_tags(Filters=[{"Name": "key", "Values": ["case"]}])["Tags"] for _ in range(2))
+    stale, fresh = (
+        ec2.describe_tags(Filters=[{"Name": "key", "Values": ["case"]}])["Tags"] for _ in range(2)
+    )
     assert (len(stale), len(fresh)) == (0, 1)
 
 
@@ -84,7 +86,9 @@ def test_a_fault_of_one_account_spares_the_others(world: World, ec2: Any, refuse
     ec2.describe_vpcs()
 
 
-@pytest.mark.parametrize("fault", [{"kind": "error"}, {"kind": "deny", "code": "X"}, {"kind": "fire"}, {"nht": [1]}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "error"}, {"kind": "deny", "code": "X"}, {"kind": "fire"}, {"nht": [1]}]
+)
 def test_a_fault_that_means_nothing_is_refused(fault: dict[str, object]) -> None:
     """A misspelt fault must not silently be none."""
     with pytest.raises(ValidationError):

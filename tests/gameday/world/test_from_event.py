@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from gameday.world import World
-from irrunner.findings.parse import parse_events
 
 INSTANCE = "i-0abc1234def567890"
 
 
-def _finding(resource: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _finding(resource: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, Any]:
     detail = {
         "schemaVersion": "2.0",
         "accountId": "111122223333",
@@ -24,11 +22,16 @@ def _finding(resource: dict[str, Any], **more: Any) -> dict[str, Any]:
         "resource": resource,
         "service": {"archived": False, "count": 1, "resourceRole": "ACTOR"},
     }
-    return {"source": "aws.guardduty", "detail-type": "GuardDuty Finding", "account": "111122223333", "detail": detail | more}
+    return {
+        "source": "aws.guardduty",
+        "detail-type": "GuardDuty Finding",
+        "account": "111122223333",
+        "detail": detail | (more or {}),
+    }
 
 
 def _world(event: dict[str, Any]) -> World:
-    return World.build(seed=1, findings=tuple(parse_events(json.dumps(event))))
+    return World.build(seed=1, event=event)
 
 
 def _instance_details() -> dict[str, Any]:
@@ -45,7 +48,7 @@ def _instance_details() -> dict[str, Any]:
 
 
 def test_an_instance_finding_finds_its_instance() -> None:
-    """The instance of the event is there: in its account and Region, with its interfaces, tags and profile."""
+    """The instance is there, in its account and Region, with its interfaces, tags and profile."""
     with _world(_finding({"resourceType": "Instance", "instanceDetails": _instance_details()})) as world:
         ec2 = world.client("111122223333", "ec2")
         described = ec2.describe_instances(InstanceIds=[INSTANCE])["Reservations"][0]["Instances"][0]
@@ -63,7 +66,12 @@ def test_an_instance_finding_finds_its_instance() -> None:
 
 def test_a_user_key_finding_finds_the_key_and_its_user() -> None:
     """The access key of the event is active and belongs to the user of the event."""
-    details = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "userName": "bob", "userType": "IAMUser", "principalId": "AIDA"}
+    details = {
+        "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+        "userName": "bob",
+        "userType": "IAMUser",
+        "principalId": "AIDA",
+    }
     with _world(_finding({"resourceType": "AccessKey", "accessKeyDetails": details})) as world:
         iam = world.client("111122223333", "iam")
         (key,) = iam.list_access_keys(UserName="bob")["AccessKeyMetadata"]
@@ -72,7 +80,7 @@ def test_a_user_key_finding_finds_the_key_and_its_user() -> None:
 
 
 def test_a_stolen_session_finding_finds_role_instance_and_live_credentials() -> None:
-    """The role session of the event works until it is revoked; its instance is derived from the principal id."""
+    """The role session is live, and its instance is derived from the principal id."""
     details = {
         "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
         "userName": "web",
@@ -129,7 +137,7 @@ def test_guardduty_shows_the_finding_until_it_is_archived() -> None:
 )
 def test_garbled_findings_still_have_a_world(more: dict[str, Any]) -> None:
     """A malformed account, Region or id is left out, and nothing crashes."""
-    event = _finding({"resourceType": "Instance", "instanceDetails": _instance_details()}, **more)
+    event = _finding({"resourceType": "Instance", "instanceDetails": _instance_details()}, more)
     if "accountId" in more:
         event["account"] = more["accountId"]
 

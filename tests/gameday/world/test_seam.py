@@ -36,7 +36,9 @@ def test_only_the_seam_imports_moto() -> None:
     package = Path(gameday.world.__file__).parent
 
     importers = {
-        path.name for path in package.glob("*.py") if re.search(r"^\s*(from|import) moto\b", path.read_text(), re.M)
+        path.name
+        for path in package.glob("*.py")
+        if re.search(r"^\s*(from|import) moto\b", path.read_text(), re.MULTILINE)
     }
 
     assert importers == {"seam.py"}

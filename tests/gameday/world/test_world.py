@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_world() -> None:
 
 
 def test_two_worlds_at_once_are_refused(world: World) -> None:
-    """moto's state is the process's: a second world would be the first one."""
+    """A process has one state of moto: a second world would be the first one."""
     with pytest.raises(RuntimeError, match="another World"), World.build():
         pass
 
@@ -63,7 +63,7 @@ def test_a_call_is_recorded_whole(world: World, ec2: Any) -> None:
     [
         ("s3", lambda client: client.put_object(Bucket="b-evidence", Key="k/é", Body=b"x"), "s3:PutObject"),
         ("kms", lambda client: client.list_aliases(), "kms:ListAliases"),
-        ("ssm", lambda client: client.describe_instance_information(), "ssm:DescribeInstanceInformation"),
+        ("ssm", lambda client: client.describe_parameters(), "ssm:DescribeParameters"),
         ("elbv2", lambda client: client.describe_load_balancers(), "elbv2:DescribeLoadBalancers"),
         ("cloudtrail", lambda client: client.describe_trails(), "cloudtrail:DescribeTrails"),
     ],
@@ -134,7 +134,10 @@ def test_faults_and_acts_come_by_http(world: World, member: str) -> None:
     act = {"act": "attach-interface", "account": member, "region": world.region}
     built = _http(world, "POST", "/world/act", act | {"instance_id": world.resources["instance_id"]})
     region = world.state()["accounts"][member]["regions"][world.region]
-    assert built["network_interface_id"] in region["instances"][world.resources["instance_id"]]["network_interface_ids"]
+    assert (
+        built["network_interface_id"]
+        in region["instances"][world.resources["instance_id"]]["network_interface_ids"]
+    )
     for path, body in (("faults", {"kind": "deny"}), ("act", {"act": "dance"}), ("clock", {"advance_s": -1})):
         with pytest.raises(HTTPError, match="400"):
             _http(world, "POST", f"/world/{path}", body)

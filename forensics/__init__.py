@@ -1,0 +1,1 @@
+"""Acquisition, custody, vault, timeline and report. Nothing is here yet."""

@@ -1,0 +1,120 @@
+"""Tests of the library: directories, ids, callees, pinned texts, ties; and of the shipped playbooks' form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from irrunner.actions.registry import Registry, load_registry
+from irrunner.errors import PlaybookInvalid, UnknownPlaybook
+from irrunner.playbook.library import Library, load_pinned
+from irrunner.playbook.prose import prose
+from tests.playbook.playbook_texts import playbook_text
+
+EXAMPLE = Path(__file__).parent / "architecture_example.yaml"
+TRIGGER = "triggers: [{finding: {source: guardduty, types: ['A:EC2/*']}}]\nsteps: [{id: a, READ}]"
+
+
+def write(directory: Path, name: str, body: str) -> Path:
+    """Write a playbook of this id into a family."""
+    path = directory / "family" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(playbook_text(body).replace("id: test-playbook", f"id: {name}"))
+    return path
+
+
+@pytest.fixture
+def library(tmp_path: Path, registry: Registry) -> Library:
+    """A library of a caller, its callee and a broken playbook."""
+    write(tmp_path, "caller", "- {id: c, run: callee}")
+    write(tmp_path, "callee", "- {id: a, READ}")
+    write(tmp_path, "broken", "- {id: a}")
+    return Library(registry, [tmp_path], shipped=False)
+
+
+def test_all_valid_playbooks(library: Library) -> None:
+    """Broken playbooks do not hide the others."""
+    assert [playbook.id for playbook in library.all()] == ["callee", "caller"]
+    assert [problem.rule for problem in library.problems()] == ["step-kind"]
+
+
+def test_by_id_and_by_path(library: Library, tmp_path: Path) -> None:
+    """A playbook is found by id and by path; its callees come with it."""
+    by_id = library.get("caller")
+
+    assert list(by_id.callees) == ["callee"]
+    assert by_id == library.get(tmp_path / "family" / "caller.yaml")
+
+
+def test_unknown_and_invalid(library: Library, tmp_path: Path) -> None:
+    """An unknown id names the nearest; an invalid playbook says why."""
+    with pytest.raises(UnknownPlaybook, match="did you mean 'caller'"):
+        library.get("calller")
+    with pytest.raises(UnknownPlaybook, match="no file"):
+        library.get(tmp_path / "none.yaml")
+    with pytest.raises(PlaybookInvalid, match="step-kind"):
+        library.get("broken")
+
+
+def test_later_directories_replace(tmp_path: Path, registry: Registry) -> None:
+    """The same id in a later directory replaces the earlier playbook."""
+    first, second = tmp_path / "one", tmp_path / "two"
+    for directory, title in ((first, "first"), (second, "second")):
+        directory.mkdir()
+        write(directory, "same", f"owner: {title}\nsteps: [{{id: a, READ}}]")
+
+    assert Library(registry, [first, second], shipped=False).get("same").owner == "second"
+
+
+def test_tie(tmp_path: Path, registry: Registry) -> None:
+    """Two playbooks with the same trigger and priority are a problem of the library."""
+    write(tmp_path, "one", TRIGGER)
+    write(tmp_path, "two", TRIGGER)
+    write(tmp_path, "three", f"priority: 1\n{TRIGGER}")
+
+    problems = Library(registry, [tmp_path], shipped=False).problems()
+
+    assert [problem.rule for problem in problems] == ["trigger-tie"]
+    assert "priority" in problems[0].message
+
+
+def test_pinned_texts(library: Library, registry: Registry, tmp_path: Path) -> None:
+    """A run's texts are enough to load its playbook again."""
+    caller = library.get("caller")
+    texts = {name: callee.text for name, callee in caller.callees.items()}
+
+    pinned = load_pinned(caller.text, caller.place.file, texts, registry)
+
+    assert (caller.sha256, caller.steps) == (pinned.sha256, pinned.steps)
+    with pytest.raises(PlaybookInvalid, match="is pinned"):
+        load_pinned(caller.text, "f.yaml", {}, registry)
+
+
+def test_example_of_the_design() -> None:
+    """The example of the design loads, with its places, and reads as a runbook."""
+    registry = load_registry()
+
+    playbook = Library(registry, shipped=False).get(EXAMPLE)
+
+    assert [each.id for each in playbook.walk()] == [
+        "facts",
+        "snapshot",
+        "isolate",
+        "ask_stop",
+        "stop",
+        "copy_out",
+    ]
+    text = prose(playbook, registry)
+    for part in (
+        "## What starts it",
+        "ask approver within 30m",
+        "CryptoCurrency:EC2/*",
+        "## How it is undone",
+    ):
+        assert part in text
+
+
+def test_shipped_playbooks_are_found() -> None:
+    """The shipped directory is found beside the package."""
+    assert Library(load_registry()).ids()
