@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Fill the outputs that the pages show, and the picture of the demo, from real runs on the simulated organisation.
+"""Fill the outputs that the pages show, and the picture of the demo, from real runs in the simulation.
 
 A page marks a block with ``<!-- shown: NAME -->``, or ``<!-- shown: NAME 20 -->`` for its first 20 lines. Run
 ids, hashes and times change with each run, so ``make check`` does not compare them.
@@ -65,7 +65,7 @@ SESSION = (
 def world() -> Iterator[dict[str, str]]:
     """Serve the organisation that the tutorial's finding speaks of; yield its environment."""
     command = ["irrunner", "gameday", "world", "serve", "--seed", "7", "--from-event", EVENT]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S607 - the venv's
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert server.stdout is not None  # noqa: S101 - asked for above
         yield json.loads(server.stdout.readline())["env"]
@@ -139,7 +139,7 @@ def picture(command: list[str]) -> tuple[str, str]:
     def read(descriptor: int) -> bytes:
         data = os.read(descriptor, 65536)
         chunks.append(data)
-        return b""
+        return data
 
     os.environ.update(COLUMNS=str(COLUMNS), LINES="60", TERM="xterm-256color", COLORTERM="truecolor")
     pty.spawn(command, read)
@@ -158,7 +158,7 @@ def tutorial_playbooks(directory: Path) -> None:
     if found is None:
         sys.exit("the tutorial holds no playbook")
     (directory / "protect-first.yaml").write_text(found[1], encoding="utf-8")
-    broken = found[1].replace("steps.facts.role_name", "steps.facts.role_nam")
+    broken = found[1].replace("steps.facts.instance_type", "steps.facts.instance_typ")
     broken = broken.replace("aws.ec2.protect-instance", "aws.ec2.protect-instanc")
     (directory / "broken.yaml").write_text(broken, encoding="utf-8")
 

@@ -111,11 +111,11 @@ def schema_page(registry: Registry) -> Pages:
 
 def rules() -> dict[str, dict[str, str]]:
     """Return every lint rule: what it finds, what to do, its source."""
-    ordered = {
+    ordered: dict[str, dict[str, str]] = {
         rule.rule: {"what": rule.message, "do": "", "source": rule.source, "severity": rule.severity}
         for rule in RULES
     }
-    return facts()["rules"] | ordered
+    return {**facts()["rules"], **ordered}
 
 
 def rule_page() -> Pages:

@@ -22,6 +22,13 @@ _VALUE_ATTRIBUTES: Final = (
     "SourceDestCheck", "InstanceType", "UserData", "Kernel", "Ramdisk",
 )  # fmt: skip
 _ONLY_WHILE_STOPPED: Final = {"InstanceType", "UserData", "Kernel", "Ramdisk", "EbsOptimized"}
+_METADATA_OPTIONS: Final = {
+    "HttpTokens": "http_tokens",
+    "HttpPutResponseHopLimit": "http_put_response_hop_limit",
+    "HttpEndpoint": "http_endpoint",
+    "HttpProtocolIpv6": "http_protocol_ipv6",
+    "InstanceMetadataTags": "instance_metadata_tags",
+}
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -64,6 +71,17 @@ def describe_instance_attribute(scene: Scene) -> Mapping[str, Any] | None:
         for name, device in instance.get_block_device_mapping
     ]
     return {"InstanceId": instance.id, "BlockDeviceMappings": mappings}
+
+
+def modify_metadata_options(scene: Scene) -> Mapping[str, Any]:
+    """Change the metadata options that are given; the others stay."""
+    instance = _backend(scene).get_instance(scene.params["InstanceId"])
+    options = instance.metadata_options
+    for name, attribute in _METADATA_OPTIONS.items():
+        if name in scene.params:
+            setattr(options, attribute, scene.params[name])
+    shown = {name: getattr(options, attribute) for name, attribute in _METADATA_OPTIONS.items()}
+    return {"InstanceId": instance.id, "InstanceMetadataOptions": {"State": "pending", **shown}}
 
 
 def ebs_default_key(scene: Scene) -> Mapping[str, Any]:
@@ -154,6 +172,20 @@ def show_association(scene: Scene) -> None:
 def show_profile(instance: Any, profile: Any) -> None:
     """Let ``DescribeInstances`` show an instance profile by its ARN and its own id."""
     instance.iam_instance_profile = {"Arn": profile.arn, "Id": profile.id}
+
+
+def revoke_ipv6_egress(scene: Scene) -> None:
+    """Moto leaves IPv6 rules in place where the VPC has no IPv6; AWS revokes them."""
+    group = _backend(scene).get_security_group_from_id(scene.params.get("GroupId"))
+    for permission in scene.params.get("IpPermissions") or []:
+        blocks = {block["CidrIpv6"] for block in permission.get("Ipv6Ranges", [])}
+        ports = (permission.get("IpProtocol"), permission.get("FromPort"), permission.get("ToPort"))
+        group.egress_rules = [
+            rule
+            for rule in group.egress_rules
+            if rule.ip_range.get("CidrIpv6") not in blocks
+            or (rule.ip_protocol, rule.from_port, rule.to_port) != ports
+        ]
 
 
 def _attributes(params: Mapping[str, Any]) -> list[str]:
@@ -253,9 +285,11 @@ LAYER: Final = StrictLayer(
     answers={
         "ec2:ModifyInstanceAttribute": modify_instance_attribute,
         "ec2:DescribeInstanceAttribute": describe_instance_attribute,
+        "ec2:ModifyInstanceMetadataOptions": modify_metadata_options,
         "ec2:GetEbsDefaultKmsKeyId": ebs_default_key,
     },
     effects={
+        "ec2:RevokeSecurityGroupEgress": revoke_ipv6_egress,
         "ec2:StopInstances": let_stop,
         "ec2:AssociateIamInstanceProfile": show_association,
         "ec2:ReplaceIamInstanceProfileAssociation": renew_association,

@@ -71,7 +71,7 @@ def action_page(action: AnyAction) -> str:
     document = action_document(action)
     lines = [
         *(f"# {action.id}", "", f"{action.title}.", "", _paragraph(document["description"]), ""),
-        f"Phase: {action.phase}. Risk: {action.risk}. Time limit: {action.timeout_s:g} s. "
+        f"Phase: {action.phase}. Risk: {action.risk}. Time limit: {action.timeout_s:g} s.",
         f"After a crash it is settled by: {action.settle}.",
         *("", f"Undo: **{action.undo}**. {action.undo_note}", ""),
         *("## Parameters", "", *_fields(document["params"])),

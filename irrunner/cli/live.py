@@ -147,8 +147,9 @@ def show_runs(rows: Sequence[Mapping[str, Any]], *, every: bool) -> None:
         screen.print("no runs" if every else "no open runs; `irrunner runs --all` shows ended ones")
         return
     listing = table("run", "status", "playbook", "account", "severity", "since", "title")
-    for column in listing.columns:
-        column.no_wrap = True
+    listing.columns[0].min_width = 36
+    listing.columns[-1].overflow = "ellipsis"
+    listing.columns[-1].no_wrap = True
     for row in rows:
         style = STATUS_STYLE.get(str(row["status"]), "white")
         listing.add_row(

@@ -13,6 +13,7 @@ from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.stepping import Binding, error_of, params_of
 from irrunner.errors import (
+    ActionDenied,
     ActionError,
     ActionThrottled,
     IRRunnerError,
@@ -31,7 +32,7 @@ from irrunner.machine.messages import (
     StepSucceeded,
 )
 from irrunner.playbook.model import Uses, WaitUntil
-from irrunner.vocabulary import Outcome
+from irrunner.vocabulary import Outcome, Risk
 
 if TYPE_CHECKING:
     from irrunner.engine.driver import Driver
@@ -79,6 +80,7 @@ class Attempts:
                 raise PlaybookError(f"{path} uses no action")
             values = self._driver.scopes.render(path, step.kind.params)
             binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
+            self._refuse_after_abort(path, binding)
             if not self._lock_targets(command, binding):
                 return
             flight = self._begin(binding, path, attempt)
@@ -89,6 +91,14 @@ class Attempts:
             return
         if flight is not None:
             self._advance(path, flight)
+
+    def _refuse_after_abort(self, path: str, binding: Binding) -> None:
+        """After an abort, ``finally`` tells people and records; it changes nothing in the cloud."""
+        risk = binding.action.risk
+        if risk is not Risk.NONE and self._driver.aborted() and self._driver.run.execution.in_finally(path):
+            raise ActionDenied(
+                f"{path}: after an abort, `finally` runs only actions of risk none, not {risk}"
+            )
 
     def _lock_targets(self, command: RunStep, binding: Binding) -> bool:
         """Lock what the step changes; where another run holds it, come back later."""

@@ -24,6 +24,7 @@ from irrunner.errors import IRRunnerError, PlaybookError, RunError
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, RunChange, Store, Timer
 from irrunner.machine.messages import (
+    AbortRequested,
     AskApproval,
     AskManual,
     BranchChosen,
@@ -52,6 +53,7 @@ from irrunner.vocabulary import RunStatus
 
 LOCK_WAIT_S = 1.0
 SIMULATED_POLL_S = 0.1
+FINALLY_S = 300.0
 PARKING_PURPOSES = frozenset({"approval", "escalation", "manual"})
 
 
@@ -89,6 +91,8 @@ class Driver:
     """Work in flight or scheduled soon; a run with none is parked or ended."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _stopped: bool = False
+    _closing: bool = False
+    _aborted: bool = False
     _timers: dict[tuple[str, str, int], datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,6 +100,7 @@ class Driver:
         self.scopes = Scopes(self.run, self.services.compiler)
         self.attempts = Attempts(self)
         self.people = People(self)
+        self._aborted = any(record.kind == AbortRequested.kind for record in self.run.records)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -155,12 +160,30 @@ class Driver:
         with self._lock:
             self.store.append(self.lease, rows, change)
             for event in events:
+                self._aborted = self._aborted or isinstance(event, AbortRequested)
                 due.extend(self.run.execution.feed(event))
         for row in rows:
             self.observer(row.kind, row.path, row.body)
         self._issue(due)
         if events:
             self._prune()
+            self._bound_finally()
+
+    def _bound_finally(self) -> None:
+        """Give ``finally`` its five minutes, from the moment it begins."""
+        if self._closing or self.run.execution.stage != "closing" or self.finished is not None:
+            return
+        self._closing = True
+        due = self.services.clock.now() + timedelta(seconds=FINALLY_S)
+        self.engine.timer(self, due, lambda: self.soon(self._end_finally))
+
+    def _end_finally(self) -> None:
+        if self.finished is None:
+            self.commit([DeadlinePassed("finally")])
+
+    def aborted(self) -> bool:
+        """Whether the run is being closed by an abort: ``finally`` then changes nothing in the cloud."""
+        return self._aborted
 
     def guard(self, work: Callable[[], None]) -> None:
         """Run work; a journal that cannot be written stops the run (no journal, no action)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from irrunner.engine import loaded as kinds
@@ -42,6 +42,10 @@ class People:
         kind = self._driver.run.execution.step(path).kind
         if not isinstance(kind, Approve):
             raise PlaybookError(f"{path} asks nobody")
+        if command.escalated:
+            self._driver.commit([], [Draft(kinds.ESCALATED, {"approvers": list(kind.escalate)}, path)])
+            self._tell(kind.escalate, path, "nobody has decided yet")
+            return
         try:
             message = self._driver.scopes.text(path, kind.message)
             plan = self._gate(path)
@@ -55,6 +59,16 @@ class People:
             "minimum": kind.minimum, "within_s": kind.within_s, "plan": plan.as_dict(), "sha256": plan.sha256,
         }  # fmt: skip
         self._driver.commit([], [Draft(kinds.ASKED, body, path)])
+        self._tell(kind.approvers, path, message)
+
+    def _tell(self, groups: Iterable[str], path: str, message: str) -> None:
+        """Send the question to channels named like the groups; a chat that is down is no failure."""
+        run_id = self._driver.run.facts.run_id
+        port = self._driver.services.local(run_id)
+        for group in groups:
+            if group in self._driver.services.settings.channels:
+                body = f"{message}\nirrunner show {run_id}"
+                port.call("notify:Send", Channel=group, Title=f"Decision needed: {path}", Body=body)
 
     def ask_manual(self, command: AskManual) -> None:
         """Journal an instruction for a person."""

@@ -11,6 +11,7 @@ from irrunner.clock import parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import LoadedRun, load_run
+from irrunner.engine.open_gates import open_gates
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.undo import UNDO_OUTCOME, outcomes_of
 from irrunner.errors import (
@@ -215,27 +216,3 @@ def _verified_at(records: Sequence[Record], path: str) -> datetime | None:
         if record.kind == "step_verified" and record.path == path:
             return parse_iso(record.at) if record.body.get("verified") else None
     return None
-
-
-def open_gates(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return the gates that wait for a person: newest plan, message, approvers, deadline."""
-    gates: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if record.kind == kinds.ASKED:
-            known = gates.get(record.path, {})
-            gates[record.path] = {"path": record.path, "at": record.at, **known, **record.body}
-        elif record.kind == kinds.TIMER and record.body["purpose"] == "approval":
-            gates.setdefault(record.path, {})["due_at"] = record.body["due_at"]
-        elif record.kind == "manual_asked":
-            gates[record.path] = {"path": record.path, "at": record.at, "manual": True, **record.body}
-        elif record.kind in ("approval_denied", "timer_fired", "manual_confirmed", "step_verified"):
-            if record.body.get("purpose", "approval") in ("approval", "manual"):
-                gates.pop(record.path, None)
-        elif record.kind == "approval_given":
-            gate = gates.get(record.path, {})
-            gate["given"] = gate.get("given", 0) + 1
-            if gate["given"] >= gate.get("minimum", 1):
-                gates.pop(record.path, None)
-        elif record.kind in ("abort_requested", "deadline_passed", kinds.FINISHED):
-            gates.clear()
-    return [gate for gate in gates.values() if "path" in gate]

@@ -8,6 +8,7 @@ from typing import Any
 from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import LoadedRun, RunFacts
 from irrunner.errors import ExpressionFailed
+from irrunner.machine.tree import Failure
 from irrunner.playbook.expressions import Evaluator, Scope
 from irrunner.playbook.model import Choose, Expr, ForEach, Playbook, Run, Text, Value
 from irrunner.playbook.types import bind_inputs
@@ -35,6 +36,13 @@ def step_id_of(path: str) -> str:
     return path.rpartition("/")[2].partition("[")[0]
 
 
+def _told(failure: Failure | None) -> tuple[str, str]:
+    """Return ``run.error`` and ``run.failed_step``."""
+    if failure is None:
+        return "", ""
+    return str(failure.error.get("message", "")), failure.path
+
+
 class Scopes:
     """Evaluates expressions of a run at a path."""
 
@@ -44,23 +52,18 @@ class Scopes:
 
     def playbook(self, path: str) -> Playbook:
         """Return the playbook that the step at a path belongs to."""
-        playbook = self._run.playbook
-        for segment in path.split("/")[:-1]:
-            step_id = segment.partition("[")[0]
-            kind = next(step.kind for step in playbook.walk() if step.id == step_id)
-            playbook = playbook.callees[kind.playbook] if isinstance(kind, Run) else playbook
-        return playbook
+        return self._run.execution.scope_playbook(path)
 
     def scope(self, path: str, locals_: Mapping[str, Any] | None = None) -> Scope:
         """Return the scope at a path."""
         execution = self._run.execution
-        error = execution.error or {}
+        failure = execution.failure_at(path)
         return Scope(
             inputs=execution.scope_inputs(path) if parent_of(path) else self._run.facts.inputs,
             finding=self._run.facts.finding,
             steps=execution.visible(path),
             locals={**execution.item(path), **(locals_ or {})},
-            run=run_facts(self._run.facts, str(error.get("message", "")), execution.failed_step or ""),
+            run=run_facts(self._run.facts, *_told(failure)),
         )
 
     def _evaluator(self, path: str) -> Evaluator:

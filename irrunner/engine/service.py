@@ -19,8 +19,9 @@ from irrunner.clock import IdSource, iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.embedded import LEASE_TTL_S, EmbeddedEngine, Observer
 from irrunner.engine.loaded import RunFacts, facts_of, load_run, started_draft
+from irrunner.engine.open_gates import open_gates
 from irrunner.engine.planner import PlannedStep, Planner
-from irrunner.engine.report import open_gates, run_document
+from irrunner.engine.report import run_document
 from irrunner.engine.requests import approve_body
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services

@@ -109,7 +109,11 @@ class Language:
             if shape.kind != "message" or shape.name not in self.messages:
                 return
             shape = self.messages.fields(shape.name).get(path[end - 1], ANY)
-            if shape.optional or path[:end] in reference.known:
+            if path[:end] in reference.known:
+                continue
+            if shape.optional:
+                if shape.kind == "message" and end < len(path) and not reference.tested:
+                    yield path[:end]
                 return
             yield path[:end]
 

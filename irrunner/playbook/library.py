@@ -47,6 +47,7 @@ class Library:
         base = shipped_directory() if shipped else None
         self._directories = ([base] if base else []) + own
         self._found: dict[str, Path] | None = None
+        self._doubles: list[Problem] = []
         self._loaded: dict[tuple[str, bool], Playbook] = {}
 
     def all(self) -> tuple[Playbook, ...]:
@@ -80,7 +81,7 @@ class Library:
         found: list[Problem] = []
         for path in self._files().values():
             found += self.examine(path)
-        return [*found, *ties(self.all())]
+        return [*found, *self._doubles, *ties(self.all())]
 
     def examine(self, path: str | Path) -> list[Problem]:
         """Return the problems of one file, warnings too.
@@ -103,9 +104,20 @@ class Library:
 
     def _files(self) -> dict[str, Path]:
         if self._found is None:
-            paths = [path for directory in self._directories for path in playbook_files(directory)]
-            self._found = {_id_of(path): path for path in paths}
+            self._found = {}
+            for directory in self._directories:
+                self._found |= self._scan(directory)
         return self._found
+
+    def _scan(self, directory: Path) -> dict[str, Path]:
+        """Return the files of one directory by id; an id that stands there twice is a problem."""
+        found: dict[str, Path] = {}
+        for path in playbook_files(directory):
+            first = found.setdefault(_id_of(path), path)
+            if first is not path:
+                message = f"{first} has the same id {_id_of(path)!r}; choose another"
+                self._doubles.append(Problem(Place(str(path), 1, 1), "duplicate-playbook", message))
+        return found
 
     def _load(self, name: str, chain: Chain) -> Playbook:
         key = (name, bool(chain))

@@ -18,9 +18,13 @@ from tests.playbook.playbook_texts import playbook_text
 
 HERE = Place("f.yaml", 1, 1)
 FINDING = Finding(
-    source="guardduty", id="f-1", type="Backdoor:EC2/C&CActivity.B", severity=8.0, account_id="012345670123",
+    source="guardduty",
+    id="f-1",
+    type="Backdoor:EC2/C&CActivity.B",
+    severity=8.0,
+    account_id="012345670123",
     resource=FindingResource(instance_id="i-1", tags={"Environment": "prod", "evil": "${{ run.id }}"}),
-)  # fmt: skip
+)
 BODY = """
 inputs:
   name: {type: string}
@@ -34,7 +38,8 @@ steps:
     uses: test.read
     with:
       instance_id: "${{ finding.resource.tags['evil'] }}"
-      label: "${{ inputs.name }} ${{ inputs.count }} ${{ steps.facts.running }} ${{ json(steps.facts.volume_ids) }}"
+      label: >-
+        ${{ inputs.name }} ${{ inputs.count }} ${{ steps.facts.running }} ${{ json(steps.facts.volume_ids) }}
       count: ${{ steps.facts.cores + inputs.count }}
       ratio: ${{ steps.facts.load }}
       force: ${{ run.drill }}
@@ -49,15 +54,24 @@ steps:
     uses: test.read
     with:
       instance_id: x
-      names: ${{ steps.each.items.filter(i, i.outcome == 'applied').map(i, i.outputs.vpc_id + i.item.volume_id) }}
-  - {id: until, wait: {until: "${{ poll.cores > 1 && poll.tags['a'] == 'b' }}", uses: test.read, with: {instance_id: i}}}
+      names: >-
+        ${{ steps.each.items.filter(i, i.outcome == 'applied').map(i, i.outputs.vpc_id + i.item.volume_id) }}
+  - id: until
+    wait: {until: "${{ poll.cores > 1 && poll.tags['a'] == 'b' }}", uses: test.read, with: {instance_id: i}}
   - {id: odd, uses: test.read, with: {instance_id: "${{ finding.resource.tags.Nope }}"}}
   - {id: perhaps, when: "${{ has(steps.use) && steps.use.running }}", uses: test.read, with: {instance_id: x}}
 """
 FACTS: dict[str, Any] = {
-    "vpc_id": "vpc-1", "role_name": None, "cores": 4, "load": 0.5, "running": True, "volume_ids": ["vol-1", "vol-2"],
-    "volumes": [{"volume_id": "vol-1", "size_gib": 8}], "tags": {"a": "b"}, "anything": {"deep": [1, "x", None]},
-}  # fmt: skip
+    "vpc_id": "vpc-1",
+    "role_name": None,
+    "cores": 4,
+    "load": 0.5,
+    "running": True,
+    "volume_ids": ["vol-1", "vol-2"],
+    "volumes": [{"volume_id": "vol-1", "size_gib": 8}],
+    "tags": {"a": "b"},
+    "anything": {"deep": [1, "x", None]},
+}
 RUN = {"id": "r-1", "drill": False, "account_id": "012345670123", "region": "eu-central-1"}
 SCOPE = Scope(
     inputs={"name": "i-9", "maybe": None, "count": 2}, finding=FINDING, steps={"facts": FACTS}, run=RUN
@@ -93,9 +107,14 @@ def test_types_are_kept(playbook: Playbook, evaluator: Evaluator) -> None:
     rendered = evaluator.render(params(playbook, "use"), SCOPE)
 
     expected = {
-        "instance_id": "${{ run.id }}", "label": 'i-9 2 true ["vol-1","vol-2"]', "count": 6, "ratio": 0.5,
-        "force": False, "names": ["r-1", "x-eu-central-1"], "tags": {"a": "none"},
-    }  # fmt: skip
+        "instance_id": "${{ run.id }}",
+        "label": 'i-9 2 true ["vol-1","vol-2"]',
+        "count": 6,
+        "ratio": 0.5,
+        "force": False,
+        "names": ["r-1", "x-eu-central-1"],
+        "tags": {"a": "none"},
+    }
     assert expected == rendered
 
 

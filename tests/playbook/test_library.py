@@ -79,6 +79,16 @@ def test_tie(tmp_path: Path, registry: Registry) -> None:
     assert "priority" in problems[0].message
 
 
+def test_same_id_twice_in_a_directory(tmp_path: Path, registry: Registry) -> None:
+    """Two files of one directory with one id are a problem of the library."""
+    text = write(tmp_path, "one", "- {id: a, READ}").read_text()
+    (tmp_path / "copy.yaml").write_text(text)
+
+    problems = Library(registry, [tmp_path], shipped=False).problems()
+
+    assert [problem.rule for problem in problems] == ["duplicate-playbook"]
+
+
 def test_pinned_texts(library: Library, registry: Registry, tmp_path: Path) -> None:
     """A run's texts are enough to load its playbook again."""
     caller = library.get("caller")

@@ -197,7 +197,9 @@ BROKEN = [
         - {id: a, uses: »aws.iam.deactivate-access-key, with: {instance_id: i-1}}
     """),
     ("revoke-names-user", "quarantine-user", """
-        - {id: a, uses: aws.iam.revoke-role-sessions, with: {instance_id: »'${{ finding.resource.user_name }}'}}
+        - id: a
+          uses: aws.iam.revoke-role-sessions
+          with: {instance_id: »"${{ finding.resource.user_name }}"}
     """),
 ]  # fmt: skip
 
@@ -267,7 +269,9 @@ def test_broken_step_is_no_second_problem(problems: Problems) -> None:
 def test_account_id_stays_itself(load: Load) -> None:
     """An account id with a leading zero, and numbers where text is wanted, stay as they are written."""
     playbook = load("""
-        - {id: a, uses: test.read, with: {instance_id: 012345670123, label: 1.10, tags: {account: 0777, n: 1e3}}}
+        - id: a
+          uses: test.read
+          with: {instance_id: 012345670123, label: 1.10, tags: {account: 0777, n: 1e3}}
     """)
 
     kind = playbook.steps[0].kind
@@ -298,10 +302,15 @@ priority: 3
 deadline: 2h
 reopen_after: 3d
 steps:
-  - {id: facts, title: Look, phase: analysis, uses: test.read, with: {instance_id: "${{ inputs.instance_id }}"}}
+  - id: facts
+    title: Look
+    phase: analysis
+    uses: test.read
+    with: {instance_id: "${{ inputs.instance_id }}"}
   - id: ask
     when: ${{ steps.facts.running }}
-    approve: {message: "Destroy ${{ inputs.instance_id }}?", from: approver, within: 10m, escalate: [lead], minimum: 2}
+    approve:
+      {message: "Destroy ${{ inputs.instance_id }}?", from: approver, within: 10m, escalate: [lead], minimum: 2}
     then:
       - {id: destroy, uses: test.destroy, with: {instance_id: "${{ inputs.instance_id }}"}}
     otherwise:
@@ -314,7 +323,8 @@ steps:
   - id: pick
     choose:
       - {when: "${{ size(steps.facts.volume_ids) > 3 }}", steps: [{id: many, READ}]}
-      - {when: "${{ has(steps.facts.role_name) }}", steps: [{id: named, uses: test.read, with: {instance_id: "${{ steps.facts.role_name }}"}}]}
+      - when: ${{ has(steps.facts.role_name) }}
+        steps: [{id: named, uses: test.read, with: {instance_id: "${{ steps.facts.role_name }}"}}]
     otherwise: [{id: few, READ}]
   - id: each
     for_each: ${{ steps.facts.volumes }}
@@ -330,9 +340,16 @@ steps:
   - id: person
     manual: {instruction: "Call ${{ inputs.instance_id }}", by: [lead], within: 1h}
   - {id: call, run: other, with: {x: 3}}
-  - {id: end, uses: test.read, with: {instance_id: "${{ has(steps.each) ? string(steps.each.items.filter(i, has(i.outputs)).map(i, i.outputs.cores)[0]) : steps.call.y }}"}}
+  - id: end
+    uses: test.read
+    with:
+      instance_id: >-
+        ${{ has(steps.each) ? string(steps.each.items.filter(i, has(i.outputs)).map(i, i.outputs.cores)[0])
+            : steps.call.y }}
 on_failure:
-  - {id: tell, uses: test.read, with: {instance_id: "${{ run.error }}", force: "${{ has(steps.facts) && steps.facts.running }}"}}
+  - id: tell
+    uses: test.read
+    with: {instance_id: "${{ run.error }}", force: "${{ has(steps.facts) && steps.facts.running }}"}
 finally:
   - {id: last, uses: test.read, with: {instance_id: "${{ has(steps.tell) ? steps.tell.vpc_id : run.id }}"}}
 tests:
@@ -480,10 +497,25 @@ def test_fuzz_bytes(registry: Registry, content: str | bytes) -> None:
     refused_or_loaded(content, registry)
 
 
-WORDS = st.sampled_from([
-    *words.PLAYBOOK_KEYS, *words.STEP_KEYS, "test.read", "a", "b", "5s", "${{ steps.a.x }}", "${{ inputs.a }}",
-    "${{ steps.b.running }}", "x ${{ run.id }}", "${{", "string", "irrunner/v1", "${{ has(steps.a) }}", "guardduty",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        *words.PLAYBOOK_KEYS,
+        *words.STEP_KEYS,
+        "test.read",
+        "a",
+        "b",
+        "5s",
+        "${{ steps.a.x }}",
+        "${{ inputs.a }}",
+        "${{ steps.b.running }}",
+        "x ${{ run.id }}",
+        "${{",
+        "string",
+        "irrunner/v1",
+        "${{ has(steps.a) }}",
+        "guardduty",
+    ]
+)
 LEAVES = st.one_of(WORDS, st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))
 TREES = st.recursive(
     LEAVES,

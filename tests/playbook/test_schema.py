@@ -43,9 +43,14 @@ def test_example_validates() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["- {id: a, wait: 5s, run: x}", "- {id: a, uses: test.raed}", "- {id: a, uses: test.read, with: {nope: 1}}",
-     "- {id: A, wait: 5s}", "colour: red\nsteps: [{id: a, wait: 5s}]"],
-)  # fmt: skip
+    [
+        "- {id: a, wait: 5s, run: x}",
+        "- {id: a, uses: test.raed}",
+        "- {id: a, uses: test.read, with: {nope: 1}}",
+        "- {id: A, wait: 5s}",
+        "colour: red\nsteps: [{id: a, wait: 5s}]",
+    ],
+)
 def test_mistakes_are_seen(registry: Registry, body: str) -> None:
     """An editor sees wrong kinds, actions, parameters, ids and keys."""
     jsonschema = pytest.importorskip("jsonschema")

@@ -46,15 +46,35 @@ def test_each_type_admits_its_example(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("ec2.instance-id", "${instance_id}"), ("ec2.instance-id", "i-123"), ("ec2.instance-id", "i-0123456789abcdef0\n"),
-        ("aws.account-id", "1234567890123"), ("aws.account-id", 123456789012), ("aws.region", "eu-central-1; rm"),
-        ("iam.user-name", "a" * 65), ("iam.user-name", "<b>"), ("string", "<script>"), ("string", "<from a.b>"),
-        ("string", "a\0b"), ("string", "a\ud800"), ("string", "x" * 5000), ("string", None), ("string", 3),
-        ("int", True), ("int", 1.5), ("int", 1 << 70), ("double", float("nan")), ("bool", "true"),
-        ("list<string>", "a"), ("list<string>", [1]), ("list<string>", ["a"] * 1001), ("map<string,string>", [1]),
-        ("map<string,string>", {"a": 1}), ("list<ec2.instance-id>", ["i-1"]), ("aws.arn", "arn:aws:iam::1:role/x"),
+        ("ec2.instance-id", "${instance_id}"),
+        ("ec2.instance-id", "i-123"),
+        ("ec2.instance-id", "i-0123456789abcdef0\n"),
+        ("aws.account-id", "1234567890123"),
+        ("aws.account-id", 123456789012),
+        ("aws.region", "eu-central-1; rm"),
+        ("iam.user-name", "a" * 65),
+        ("iam.user-name", "<b>"),
+        ("string", "<script>"),
+        ("string", "<from a.b>"),
+        ("string", "a\0b"),
+        ("string", "a\ud800"),
+        ("string", "x" * 5000),
+        ("string", None),
+        ("string", 3),
+        ("int", True),
+        ("int", 1.5),
+        ("int", 1 << 70),
+        ("double", float("nan")),
+        ("bool", "true"),
+        ("list<string>", "a"),
+        ("list<string>", [1]),
+        ("list<string>", ["a"] * 1001),
+        ("map<string,string>", [1]),
+        ("map<string,string>", {"a": 1}),
+        ("list<ec2.instance-id>", ["i-1"]),
+        ("aws.arn", "arn:aws:iam::1:role/x"),
     ],
-)  # fmt: skip
+)
 def test_hostile_values_are_refused(name: str, value: object) -> None:
     """What is not of the type is refused; account ids are text of twelve digits."""
     with pytest.raises(ValueError, match=r"\w"):
@@ -64,11 +84,15 @@ def test_hostile_values_are_refused(name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("int", "-3", -3), ("double", "7", 7.0), ("bool", "true", True), ("string", "true", "true"),
-        ("list<string>", "a, b", ["a", "b"]), ("map<string,string>", "a=b,c=d=e", {"a": "b", "c": "d=e"}),
+        ("int", "-3", -3),
+        ("double", "7", 7.0),
+        ("bool", "true", True),
+        ("string", "true", "true"),
+        ("list<string>", "a, b", ["a", "b"]),
+        ("map<string,string>", "a=b,c=d=e", {"a": "b", "c": "d=e"}),
         ("aws.account-id", "012345670123", "012345670123"),
     ],
-)  # fmt: skip
+)
 def test_written_values(name: str, text: str, value: object) -> None:
     """`--input` text is read by type."""
     assert value == parse_written(name, text)
@@ -81,9 +105,12 @@ def test_bind_from_a_finding(playbook: Playbook) -> None:
     )
 
     expected = {
-        "instance_id": "i-0123456789abcdef0", "environment": "production", "severity": 5.0,
-        "keys": ["AKIAIOSFODNN7EXAMPLE"], "note": None,
-    }  # fmt: skip
+        "instance_id": "i-0123456789abcdef0",
+        "environment": "production",
+        "severity": 5.0,
+        "keys": ["AKIAIOSFODNN7EXAMPLE"],
+        "note": None,
+    }
     assert expected == bound
 
 

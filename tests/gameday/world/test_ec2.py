@@ -266,3 +266,27 @@ def test_a_terminated_instance_takes_its_interfaces_along(world: World, ec2: Any
     assert region["network_interfaces"] == {}
     assert len(region["volumes"]) == 2
     assert ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"] == []
+
+
+def test_metadata_options_that_are_not_given_stay(world: World, ec2: Any) -> None:
+    """Switching the endpoint off does not reset the token setting."""
+    instance_id = world.resources["instance_id"]
+    ec2.modify_instance_metadata_options(InstanceId=instance_id, HttpTokens="required")
+
+    ec2.modify_instance_metadata_options(InstanceId=instance_id, HttpEndpoint="disabled")
+
+    options = ec2.describe_instances()["Reservations"][0]["Instances"][0]["MetadataOptions"]
+    assert (options["HttpTokens"], options["HttpEndpoint"]) == ("required", "disabled")
+
+
+def test_ipv6_egress_is_revoked_also_without_ipv6_in_the_vpc(world: World, ec2: Any, member: str) -> None:
+    """A revocation that is answered with success took place."""
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="q", Description="q", VpcId=vpc)["GroupId"]
+    rule = [{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
+    ec2.authorize_security_group_egress(GroupId=group, IpPermissions=rule)
+
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=rule)
+
+    egress = world.state()["accounts"][member]["regions"][world.region]["security_groups"][group]["egress"]
+    assert egress == [{"protocol": "-1", "cidr_ipv4": "0.0.0.0/0"}]
