@@ -29,7 +29,14 @@ EVENT = "docs/tutorial/finding.json"
 MARK = re.compile(r"(<!-- shown: (\S+)(?: (\d+))? -->\n\n?)```console\n.*?^```", re.MULTILINE | re.DOTALL)
 FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 TUTORIAL_BLOCK = re.compile(r"^```yaml\n(schema: .*?)^```", re.MULTILINE | re.DOTALL)
-COLUMNS = 110
+SCREEN = {
+    "COLUMNS": "110",
+    "LINES": "60",
+    "TERM": "xterm-256color",
+    "COLORTERM": "truecolor",
+    "LOGNAME": "alice",
+}
+"""The environment of what is shown: a terminal's size, and a name for the person at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ def play(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
 
 def _run(words: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        words, env=os.environ | environment | {"COLUMNS": str(COLUMNS)}, cwd=ROOT, text=True, check=False,
+        words, env=os.environ | environment | SCREEN, cwd=ROOT, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -141,11 +148,11 @@ def picture(command: list[str]) -> tuple[str, str]:
         chunks.append(data)
         return data
 
-    os.environ.update(COLUMNS=str(COLUMNS), LINES="60", TERM="xterm-256color", COLORTERM="truecolor")
+    os.environ.update(SCREEN)
     pty.spawn(command, read)
     text = Text.from_ansi(b"".join(chunks).decode(errors="replace").replace("\r\n", "\n"))
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
+        console = Console(record=True, width=int(SCREEN["COLUMNS"]), file=nowhere, force_terminal=True)
         console.print(text)
         svg = console.export_svg(title=" ".join(command), unique_id="demo")
     return FONT.sub("", svg), text.plain

@@ -112,7 +112,7 @@ def schema_page(registry: Registry) -> Pages:
 def rules() -> dict[str, dict[str, str]]:
     """Return every lint rule: what it finds, what to do, its source."""
     ordered: dict[str, dict[str, str]] = {
-        rule.rule: {"what": rule.message, "do": "", "source": rule.source, "severity": rule.severity}
+        rule.rule: {"what": f"{rule.message[0].upper()}{rule.message[1:]}.", "do": "", "source": rule.source}
         for rule in RULES
     }
     return {**facts()["rules"], **ordered}
@@ -202,8 +202,8 @@ def _default(value: object) -> str:
 
 
 def type_name(model: type[BaseModel], field: str) -> str:
-    """Return the annotation of a field as it is written."""
-    return f"`{_class_body(model)[field][0]}`"
+    """Return the type of a field in words."""
+    return str(facts()["types"][_class_body(model)[field][0]])
 
 
 def attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
@@ -241,7 +241,7 @@ def settings_page() -> Pages:
 
 
 def _channel_row() -> tuple[str, str, str]:
-    meaning = "Reference to an apprise URL. " + prose(settings.Channel.__doc__ or "")
+    meaning = "Where the channel's apprise URL is; it holds a token."
     return "`url`", type_name(settings.Channel, "url"), meaning
 
 

@@ -77,7 +77,7 @@ class Forensics(Section):
     """The forensic account."""
 
     account_id: AccountId | None = None
-    """None: the Organizations account named ``forensics``, if the caller may list accounts."""
+    """Its id; None: the Organizations account named ``forensics``, if the caller may list accounts."""
     role: str = "irrunner-forensics"
     """Role to assume in the forensic account."""
     region: str | None = None
@@ -92,7 +92,7 @@ class Drill(Section):
     """Samples and archived findings."""
 
     allow: bool = False
-    """Run them, marked as drills, where the endpoint is a loopback address."""
+    """Run samples and archived findings, marked as drills, where the endpoint is a loopback address."""
 
 
 class Limits(Section):

@@ -13,7 +13,7 @@ from gameday.world.identity import Principal, Sessions, role_named
 from gameday.world.organisation import create_role
 
 _ENCRYPTION: Final = ("none", "customer", "aws/ebs")
-_DEVICES: Final = ("/dev/sda1", "/dev/sdf", "/dev/sdg")
+_DEVICES: Final = ("/dev/sda1", *(f"/dev/sd{letter}" for letter in "fghijklmnop"))
 _EC2_TRUST: Final = json.dumps(
     {
         "Version": "2012-10-17",
@@ -52,6 +52,10 @@ class InstanceSpec:
     role_name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     ipv6: bool = False
+    volumes: tuple[str, ...] = ()
+    """Encryption of each volume (``none customer aws/ebs``); empty: one of each, ordered by the seed."""
+    profile: bool = True
+    """Whether it has an instance profile."""
 
 
 def build_instance(place: Place, spec: InstanceSpec) -> dict[str, Any]:
@@ -68,19 +72,22 @@ def build_instance(place: Place, spec: InstanceSpec) -> dict[str, Any]:
     ]
     enis = _interfaces(backend, subnet_id, groups, spec)
     instance = _launch(backend, place, spec, enis)
-    profile = build_profile(place, spec.role_name, spec.profile_arn)
-    backend.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=profile.arn)
-    ec2.show_profile(instance, profile)
-    return {
+    built = _give_profile(backend, place, spec, instance) if spec.profile else {}
+    return built | {
         "instance_id": instance.id,
         "network_interface_ids": [eni.id for eni in enis],
         "security_group_ids": [group.id for group in groups],
         "volume_ids": [device.volume_id for _, device in instance.get_block_device_mapping],
         "vpc_id": vpc_id,
         "subnet_id": subnet_id,
-        "instance_profile_arn": profile.arn,
-        "role_name": profile.roles[0].name,
     }
+
+
+def _give_profile(backend: Any, place: Place, spec: InstanceSpec, instance: Any) -> dict[str, str]:
+    profile = build_profile(place, spec.role_name, spec.profile_arn)
+    backend.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=profile.arn)
+    ec2.show_profile(instance, profile)
+    return {"instance_profile_arn": profile.arn, "role_name": profile.roles[0].name}
 
 
 def build_user(place: Place, user_name: str, access_key_id: str = "") -> dict[str, Any]:
@@ -220,16 +227,17 @@ def _launch(backend: Any, place: Place, spec: InstanceSpec, enis: Iterable[Any])
             is_instance_type_default=True,
             region_name=place.region,
             nics=[{"NetworkInterfaceId": eni.id, "DeviceIndex": index} for index, eni in enumerate(enis)],
-            block_device_mappings=_mappings(place),
+            block_device_mappings=_mappings(place, spec.volumes),
             tags={"instance": dict(spec.tags) or {"Name": "web-1"}},
         )
     return reservation.instances[0]
 
 
-def _mappings(place: Place) -> list[dict[str, Any]]:
-    """Return one volume of each encryption, in an order that the seed chooses."""
-    order = list(_ENCRYPTION)
-    random.Random(f"volumes {place.seed}").shuffle(order)  # noqa: S311 - repeatability is the point
+def _mappings(place: Place, volumes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the volumes; none given: one of each encryption, in an order that the seed chooses."""
+    order = list(volumes or _ENCRYPTION)
+    if not volumes:
+        random.Random(f"volumes {place.seed}").shuffle(order)  # noqa: S311 - repeatability is the point
     customer = keys.resolve(place.account, place.region, "alias/app-data") or keys.create(
         place.account, place.region, alias="alias/app-data"
     )
@@ -245,7 +253,7 @@ def _mappings(place: Place) -> list[dict[str, Any]]:
                 "DeleteOnTermination": index == 0,
             },
         }
-        for index, (device, encryption) in enumerate(zip(_DEVICES, order, strict=True))
+        for index, (device, encryption) in enumerate(zip(_DEVICES, order, strict=False))
     ]
 
 

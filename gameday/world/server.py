@@ -23,7 +23,7 @@ Route = Callable[[Mapping[str, list[str]], Any], Any]
 _REASONS: Final = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
 
 
-class QuietHandler(seam.MotoRequestHandler):
+class QuietRequests(seam.MotoRequestHandler):
     """Logs nothing: the call log is the world's."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's signature
@@ -68,7 +68,7 @@ class Server:
 
     def __init__(self, application: Application, port: int = 0) -> None:
         self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", port, application, threaded=True, request_handler=QuietHandler
+            "127.0.0.1", port, application, threaded=True, request_handler=QuietRequests
         )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), daemon=True, name="world"

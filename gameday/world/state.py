@@ -29,9 +29,8 @@ def canonical_state(organisation: Organisation) -> dict[str, Any]:
 
 def _account(account: str) -> dict[str, Any]:
     iam = seam.iam(account)
-    regions = sorted({*seam.ec2_regions(account), *seam.kms_regions(account)})
     return {
-        "regions": {region: _region(account, region) for region in regions},
+        "regions": _regions(account),
         "users": {user.name: _user(user) for user in _sorted(iam.users.values(), "name")},
         "roles": {role.name: _role(role) for role in _sorted(iam.roles.values(), "name")},
         "instance_profiles": {
@@ -40,6 +39,15 @@ def _account(account: str) -> dict[str, Any]:
         },
         "buckets": {name: _bucket(bucket) for name, bucket in sorted(seam.s3(account).buckets.items())},
     }
+
+
+def _regions(account: str) -> dict[str, Any]:
+    """Show the Regions that hold something: one that was only read is as before."""
+    shown = {
+        region: _region(account, region)
+        for region in sorted({*seam.ec2_regions(account), *seam.kms_regions(account)})
+    }
+    return {region: content for region, content in shown.items() if any(content.values())}
 
 
 def _region(account: str, region: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from irrunner.clock import SystemClock, SystemIds
+from irrunner.clock import Clock, IdSource, SystemClock, SystemIds
 
 if TYPE_CHECKING:
     from irrunner.actions.registry import Registry
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 class Context:
     """Everything a command may need. Nothing is opened before it is asked for."""
 
-    def __init__(self) -> None:
-        self.clock = SystemClock()
-        self.ids = SystemIds()
+    def __init__(self, clock: Clock | None = None, ids: IdSource | None = None) -> None:
+        """Keep time and chance; the machine's own unless others are given.
+
+        Args:
+            clock: Time.
+            ids: Run ids and jitter.
+        """
+        self.clock: Clock = clock or SystemClock()
+        self.ids: IdSource = ids or SystemIds()
         self.started = self.clock.now()
 
     @cached_property

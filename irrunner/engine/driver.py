@@ -129,8 +129,9 @@ class Driver:
     def parked(self) -> bool:
         """Return whether only people and far timers are awaited."""
         with self._lock:
-            waits = {purpose for _, purpose, _ in self._timers}
-            return self.busy == 0 and waits <= PARKING_PURPOSES
+            if self.busy or self.finished is not None or self.failure is not None:
+                return False
+            return {purpose for _, purpose, _ in self._timers} <= PARKING_PURPOSES
 
     def _deadline(self) -> None:
         if self.finished is None:

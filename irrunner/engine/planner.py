@@ -86,6 +86,18 @@ def has_token(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(has_token(item) for item in value)
 
 
+def planned_inputs(callee: Playbook, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a callee's inputs while planning: tokens pass as they are, all else is checked.
+
+    Raises:
+        InvalidArgument: If a value that is known is wrong, or one is missing.
+    """
+    tokens = {name: value for name, value in given.items() if has_token(value)}
+    known = {name: entry for name, entry in callee.inputs.items() if name not in tokens}
+    checked = {name: value for name, value in given.items() if name not in tokens}
+    return {**bind_inputs(replace(callee, inputs=known), None, checked), **tokens}
+
+
 @dataclass(slots=True)
 class View:
     """What the walk knows at one place: the playbook, its expression scope, the path prefix, the gate."""
@@ -193,7 +205,7 @@ class Planner:
         callee = view.playbook.callees[kind.playbook]
         try:
             given = self._services.compiler.evaluator(view.playbook).render(kind.inputs, view.scope)
-            inputs = bind_inputs(callee, None, given)
+            inputs = planned_inputs(callee, given)
         except IRRunnerError as problem:
             yield self._plain(view, step, note=problem.message)
             return

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from irrunner.errors import ExpressionFailed
-from irrunner.playbook.celtree import Analysis, Reference, analyse
+from irrunner.playbook.celtree import Analysis, Path, Reference, analyse
 from irrunner.playbook.complaints import Complaint, complaints_of, runtime_message
 from irrunner.playbook.messages import PACKAGE, Messages, Only, Record
 from irrunner.playbook.model import Expr
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cel_expr_python import cel
 
 Variables: TypeAlias = tuple[tuple[str, Shape], ...]
+Need: TypeAlias = tuple[Path, int]
+"""A path that must have a value, and how much of its beginning ``has()`` lets be missing."""
 
 
 class CompileFailed(Exception):
@@ -42,8 +44,8 @@ class Program:
     variables: Variables
     """Only those that it mentions."""
     only: Mapping[str, Only]
-    required: tuple[tuple[str, ...], ...]
-    """Paths that must have a value: no protobuf default may stand for what is missing."""
+    required: tuple[Need, ...]
+    """What must have a value: no protobuf default may stand for what is missing."""
 
 
 class Language:
@@ -95,27 +97,29 @@ class Language:
         mentioned = tuple((name, shape) for name, shape in variables if name in only)
         shapes = dict(mentioned)
         required = {
-            path
+            need
             for reference in analysis.references
-            for path in self._required(reference, shapes.get(reference.path[0], ANY))
+            for need in self._required(reference, shapes.get(reference.path[0], ANY))
         }
         return Program(compiled, analysis, mentioned, only, tuple(sorted(required)))
 
-    def _required(self, reference: Reference, shape: Shape) -> Iterable[tuple[str, ...]]:
+    def _required(self, reference: Reference, shape: Shape) -> Iterable[Need]:
         """Yield the parts of a reference that must be there, as deep as records go."""
-        path = reference.path
+        path, guarded = reference.path, 0
         depth = len(path) - 1 if reference.tested else len(path)
         for end in range(2, depth + 1):
             if shape.kind != "message" or shape.name not in self.messages:
                 return
             shape = self.messages.fields(shape.name).get(path[end - 1], ANY)
             if path[:end] in reference.known:
-                continue
-            if shape.optional:
-                if shape.kind == "message" and end < len(path) and not reference.tested:
-                    yield path[:end]
+                guarded = end
+            elif not shape.optional:
+                yield path[:end], guarded
+            elif shape.kind == "message" and end < depth:
+                yield path[:end], guarded
                 return
-            yield path[:end]
+            else:
+                return
 
     def run(self, program: Program, values: Mapping[str, Any], expr: Expr) -> Any:
         """Evaluate a program.
@@ -128,8 +132,8 @@ class Language:
         Raises:
             ExpressionFailed: If CEL answers an error, or what it needs is not there.
         """
-        for path in program.required:
-            _need(path, values, expr)
+        for path, guarded in program.required:
+            _need(path, guarded, values, expr)
         try:
             data = {
                 name: self._value(shape, values.get(name), program.only[name])
@@ -157,11 +161,14 @@ def _answer(program: Program, data: Mapping[str, Any], expr: Expr) -> cel.Value:
         raise ExpressionFailed(f"{expr.place}: {runtime_message(str(error))}") from error
 
 
-def _need(path: tuple[str, ...], values: Mapping[str, Any], expr: Expr) -> None:
+def _need(path: Path, guarded: int, values: Mapping[str, Any], expr: Expr) -> None:
+    """Raise if a path has no value, unless that is so within its guarded beginning."""
     current: Any = values
-    for name in path:
+    for depth, name in enumerate(path, start=1):
         current = current.get(name) if isinstance(current, Mapping) else getattr(current, name, None)
         if current is None:
+            if depth <= guarded:
+                return
             dotted = ".".join(path)
             raise ExpressionFailed(f"{expr.place}: {dotted} is not known", missing=dotted)
 

@@ -89,17 +89,13 @@ class Library:
         Raises:
             UnknownPlaybook: If the file cannot be read.
         """
-        try:
-            text = _read(Path(path))
-        except OSError as error:
-            raise UnknownPlaybook(f"cannot read {str(path)!r}: {error.strerror}") from error
-        return examine(text, str(path), self._registry, self.resolve)[1]
+        return examine(_read(Path(path)), str(path), self._registry, self.resolve)[1]
 
     def _valid(self) -> Iterator[tuple[str, Playbook]]:
         for name in self.ids():
             try:
                 yield name, self._load(name, ())
-            except PlaybookInvalid:
+            except (PlaybookInvalid, UnknownPlaybook):
                 continue
 
     def _files(self) -> dict[str, Path]:
@@ -132,14 +128,20 @@ class Library:
 
 
 def _read(path: Path) -> bytes:
-    """Read a file, at most one byte more than a playbook may have."""
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    """Read a file, at most one byte more than a playbook may have. Raises UnknownPlaybook."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnknownPlaybook(f"cannot read {str(path)!r}: {error.strerror}") from error
 
 
 def _id_of(path: Path) -> str:
     """Return the id that a file declares, else its stem; nothing else of it is checked here."""
-    root, _ = compose(_read(path).decode("utf-8", "replace"), str(path))
+    try:
+        root, _ = compose(_read(path).decode("utf-8", "replace"), str(path))
+    except UnknownPlaybook:
+        return path.stem
     if isinstance(root, MappingNode) and "id" in root.entries:
         node = root.entries["id"][1]
         if isinstance(node, Scalar) and node.text:

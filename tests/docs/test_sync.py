@@ -13,6 +13,10 @@ from types import ModuleType
 
 import pytest
 
+from irrunner.actions.contract import Act, AnyAction, Settled
+from irrunner.actions.registry import Registry, classes_of
+from irrunner.aws.operations import is_read
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HAND_WRITTEN = sorted(
@@ -214,14 +218,65 @@ def test_shown_make_targets_exist() -> None:
     assert shown - targets == set()
 
 
+@pytest.mark.parametrize("path", HAND_WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_shown_playbooks_are_valid(path: Path, sync: ModuleType, tmp_path: Path) -> None:
+    """Every whole playbook in a page passes every check."""
+    library = sync.Library(sync.load_registry())
+    for number, block in enumerate(_blocks(path, "yaml")):
+        if block.startswith("schema: irrunner/v1"):
+            file = tmp_path / f"shown-{number}.yaml"
+            file.write_text(block, encoding="utf-8")
+            assert library.examine(file) == []
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return [block for found, block in FENCE.findall(path.read_text(encoding="utf-8")) if found == language]
+
+
+def _example_action() -> AnyAction:
+    """Return the action that the how-to writes."""
+    module = ModuleType("shown_action")
+    sys.modules[module.__name__] = module
+    (source,) = _blocks(DOCS / "how-to/write-an-action.md", "python")
+    exec(compile(source, "write-an-action.md", "exec"), vars(module))  # noqa: S102 - our own page
+    (example,) = Registry(classes_of(module.__name__))
+    return example
+
+
+def test_example_action_keeps_the_contract() -> None:
+    """The action of the how-to is taken by the registry, acts until it sees its effect, and undoes it."""
+    example = _example_action()
+    params = example.Params.model_validate({"group_name": "web"})
+    before, after = (
+        example.StateModel.model_validate({"group_name": "web", "suspended": suspended})
+        for suspended in (False, True)
+    )
+
+    first, second = example.decide(params, before), example.decide(params, after)
+    back = example.undo_calls(params, before, after, after, frozenset(after.footprint()))
+
+    assert isinstance(first, Act)
+    assert [call.operation for call in first.calls] == ["autoscaling:SuspendProcesses"]
+    assert isinstance(second, Settled)
+    assert [call.operation for call in back] == ["autoscaling:ResumeProcesses"]
+
+
+def test_example_action_declares_what_it_calls() -> None:
+    """Each operation of the example stands among its permissions, and reads are declared as looks."""
+    uses = {entry.action: entry.use for entry in _example_action().permissions}
+
+    assert uses == {
+        "autoscaling:DescribeAutoScalingGroups": "look",
+        "autoscaling:SuspendProcesses": "act",
+        "autoscaling:ResumeProcesses": "undo",
+    }
+    assert all(is_read(operation) == (use == "look") for operation, use in uses.items())
+
+
 def test_shown_settings_exist(sync: ModuleType) -> None:
     """Every YAML block that configures the runner is a configuration that it takes."""
-    blocks = [
-        block
-        for path in HAND_WRITTEN
-        for language, block in FENCE.findall(path.read_text(encoding="utf-8"))
-        if language == "yaml" and "# irrunner.yaml" in block
-    ]
+    blocks = [block for path in HAND_WRITTEN for block in _blocks(path, "yaml") if "# irrunner.yaml" in block]
 
     assert blocks
     for block in blocks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import dedent, indent
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -65,7 +65,7 @@ class Facts(Model):
 
 def make(action_id: str, *, risk: Risk = Risk.NONE, acts: bool = False) -> type[Action[Any, Any]]:
     """Return an action class of this id."""
-    use = "act" if acts else "look"
+    use: Literal["look", "act"] = "act" if acts else "look"
     body = {"Params": InstanceParams, "Outputs": Facts, "undo_calls": lambda *_: ()}
     cls = type(action_id.replace(".", "_").replace("-", "_"), (_Base,), body)
     return action(

@@ -181,6 +181,8 @@ def test_guarded_step_may_be_missing(playbook: Playbook, evaluator: Evaluator) -
 
     assert evaluator.evaluate(when, SCOPE) is False
     assert evaluator.evaluate(when, Scope(steps={**SCOPE.steps, "use": FACTS})) is True
+    with pytest.raises(ExpressionFailed, match=r"steps\.use\.running is not known"):
+        evaluator.evaluate(when, Scope(steps={**SCOPE.steps, "use": {}}))
 
 
 def test_no_finding(playbook: Playbook, evaluator: Evaluator) -> None:

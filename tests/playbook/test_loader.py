@@ -310,7 +310,11 @@ steps:
   - id: ask
     when: ${{ steps.facts.running }}
     approve:
-      {message: "Destroy ${{ inputs.instance_id }}?", from: approver, within: 10m, escalate: [lead], minimum: 2}
+      message: "Destroy ${{ inputs.instance_id }}?"
+      from: approver
+      within: 10m
+      escalate: [lead]
+      minimum: 2
     then:
       - {id: destroy, uses: test.destroy, with: {instance_id: "${{ inputs.instance_id }}"}}
     otherwise:

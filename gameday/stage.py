@@ -1,0 +1,73 @@
+"""A stage: one simulated organisation, and a runner that sees nothing but it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gameday.world import World
+from irrunner.cli.context import Context
+from irrunner.clock import Clock, IdSource
+from irrunner.findings.model import Finding
+
+_OURS: Final = ("AWS_", "IRRUNNER_")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A world and the services of a runner in it."""
+
+    world: World
+    context: Context
+    directory: Path
+    """Holds the runner's configuration and store."""
+
+
+@contextlib.contextmanager
+def set_up(
+    *,
+    clock: Clock,
+    ids: IdSource | None = None,
+    findings: tuple[Finding, ...] = (),
+    snapshot_s: float = 0.5,
+    directory: Path | None = None,
+) -> Iterator[Stage]:
+    """Open a world and point this process's AWS configuration at it, until the block ends.
+
+    Args:
+        clock: Time of the world and of the runner: they agree.
+        ids: Source of run ids; None: random.
+        findings: What the world shall contain; none: its default content.
+        snapshot_s: World seconds that a snapshot takes.
+        directory: For configuration and store; None: a temporary one, removed at the end.
+    """
+    with contextlib.ExitStack() as stack:
+        if directory is None:
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="irrunner-stage-"))
+            directory = Path(name)
+        world = stack.enter_context(
+            World.build(findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory)
+        )
+        stack.enter_context(_environment(world.env))
+        yield Stage(world, Context(clock, ids), directory)
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Replace every AWS and irrunner variable: neither a profile nor a token of the caller's may leak in."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    nowhere = {name: os.devnull for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+    for name in kept:
+        del os.environ[name]
+    os.environ.update({**nowhere, "AWS_EC2_METADATA_DISABLED": "true", **values})
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith(_OURS)]:
+            del os.environ[name]
+        os.environ.update(kept)

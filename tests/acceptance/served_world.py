@@ -1,0 +1,188 @@
+"""A simulated organisation in another process, and the command line as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = (sys.executable, "-m", "irrunner")
+TIME_SCALE = 50
+"""World seconds per second: snapshots take 3 world seconds."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A world that answers on loopback."""
+
+    ready: Mapping[str, Any]
+    directory: Path
+    """Holds its configuration and the runner's store."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment of a caller."""
+        return dict(self.ready["env"])
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """Return the ids of what the event speaks of."""
+        found: Mapping[str, Any] = self.ready["resources"]
+        return found
+
+    @property
+    def store(self) -> Path:
+        """Return the runner's store."""
+        return self.directory / "irrunner.db"
+
+    def state(self) -> dict[str, Any]:
+        """Return the canonical state of the cloud."""
+        state: dict[str, Any] = self._ask("GET", "/world/state")
+        return state
+
+    def calls(self, *, mutating: bool = False) -> list[dict[str, Any]]:
+        """Return the API calls that the world received, in order."""
+        calls: list[dict[str, Any]] = self._ask("GET", f"/world/calls?mutating={int(mutating)}")
+        return calls
+
+    def act(self, name: str, **details: Any) -> dict[str, Any]:
+        """Let somebody else change the cloud, past the API."""
+        done: dict[str, Any] = self._ask("POST", "/world/act", {"act": name, **details})
+        return done
+
+    def fault(self, operation: str, kind: str, **details: Any) -> None:
+        """Put a fault in force."""
+        self._ask("POST", "/world/faults", {"operation": operation, "kind": kind, **details})
+
+    def clear_faults(self) -> None:
+        """Take all faults away."""
+        self._ask("DELETE", "/world/faults")
+
+    def scale(self, factor: float) -> None:
+        """Let the world's time run faster or slower."""
+        self._ask("POST", "/world/clock", {"scale": factor})
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        url = f"{self.ready['endpoint_url']}{path}"
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+
+@contextmanager
+def serve(event: Path | None, directory: Path, *, seed: int = 1, scale: int = TIME_SCALE) -> Iterator[Served]:
+    """Serve a world in another process while the block runs.
+
+    Args:
+        event: The world holds what this event speaks of; None: a web server and a user.
+        directory: For its configuration and the runner's store.
+        seed: Same seed, same ids.
+        scale: World seconds per second.
+    """
+    arguments = ["gameday", "world", "serve", "--seed", str(seed), "--directory", str(directory)]
+    if event is not None:
+        arguments += ["--from-event", str(event)]
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"the world did not start; it ended with {process.wait(10)}"
+        world = Served(json.loads(line), directory)
+        world.scale(scale)
+        yield world
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Return the JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs ``irrunner`` in processes of its own, as a user of this world."""
+
+    world_env: Mapping[str, str]
+    directory: Path
+
+    def env(self, **changes: str) -> dict[str, str]:
+        """Return the environment: nothing of ours but the path, everything of the world's."""
+        home = {"HOME": str(self.directory), "PATH": os.environ["PATH"], "USER": "responder"}
+        quiet = {"AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1", "LOGNAME": "responder"}
+        return {**home, **quiet, **self.world_env, **changes}
+
+    def __call__(
+        self, *arguments: object, env: Mapping[str, str] | None = None, stdin: bytes | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> Done:  # fmt: skip
+        """Run a command to its end.
+
+        Args:
+            arguments: The command line.
+            env: Changes to the environment.
+            stdin: Standard input.
+            before: Called in the child before the program begins.
+        """
+        done = subprocess.run(
+            [*PROGRAM, *map(str, arguments)],
+            env=self.env(**(env or {})),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
+            timeout=120,
+            cwd=self.directory,
+            preexec_fn=before,  # noqa: PLW1509 - the tests have one thread
+        )
+        finished = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert "Traceback" not in finished.err, finished.err
+        return finished
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Begin a command."""
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)], env=self.env(), cwd=self.directory, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+
+def eventually(holds: Callable[[], Any], what: str, *, within_s: float = 30.0) -> Any:
+    """Return the first true answer; fail the test if none comes."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        answer = holds()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    pytest.fail(f"not within {within_s} s: {what}")
+
+
+def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Yield where two states differ: path, value before, value after; a missing value is None."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}):
+            yield from differences(before.get(name), after.get(name), (*path, name))
+    elif before != after:
+        yield path, before, after
