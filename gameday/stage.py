@@ -39,6 +39,8 @@ def set_up(
 ) -> Iterator[Stage]:
     """Open a world and point this process's AWS configuration at it, until the block ends.
 
+    The runner is configured for the world's one Region.
+
     Args:
         clock: Time of the world and of the runner: they agree.
         ids: Source of run ids; None: random.
@@ -53,7 +55,7 @@ def set_up(
         world = stack.enter_context(
             World.build(findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory)
         )
-        stack.enter_context(_environment(world.env))
+        stack.enter_context(_environment({**world.env, "IRRUNNER_REGIONS": world.region}))
         yield Stage(world, Context(clock, ids), directory)
 
 

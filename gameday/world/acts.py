@@ -74,6 +74,11 @@ def set_access_key_status(account: str, user_name: str, access_key_id: str, stat
     seam.iam(account).update_access_key(user_name, access_key_id, status)
 
 
+def delete_access_key(account: str, user_name: str, access_key_id: str) -> None:
+    """Delete a key."""
+    seam.iam(account).delete_access_key(access_key_id, user_name)
+
+
 def set_role_policy(account: str, role_name: str, policy_name: str, document: str | None) -> None:
     """Write or delete an inline policy of a role."""
     role = role_named(seam.iam(account), role_name)
@@ -104,6 +109,7 @@ ACTS: Final[dict[str, Callable[..., dict[str, Any] | None]]] = {
     "set-tags": set_tags,
     "mint-access-key": mint_access_key,
     "set-access-key-status": set_access_key_status,
+    "delete-access-key": delete_access_key,
     "set-role-policy": set_role_policy,
     "disable-key": disable_key,
     "terminate-instance": terminate_instance,
