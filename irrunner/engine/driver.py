@@ -296,6 +296,12 @@ class Driver:
         cleared = RunChange(timers_cleared=[(path, purpose, attempt)])
         self.commit([TimerFired(path, purpose, attempt)], (), cleared)  # type: ignore[arg-type]
 
+    def overdue(self, path: str, purpose: str) -> bool:
+        """Whether a timer of the step is due, fired or not."""
+        now = self.services.clock.now()
+        armed = list(self._timers.items())
+        return any(key[:2] == (path, purpose) and due <= now for key, due in armed)
+
     def _prune(self) -> None:
         """Drop timers that nothing waits for any more: a gate was decided, a condition came true."""
         if not self._timers or self.finished is not None:

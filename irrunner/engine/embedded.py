@@ -20,7 +20,6 @@ from irrunner.clock import IdSource
 from irrunner.engine import loaded as kinds
 from irrunner.engine.driver import Driver
 from irrunner.engine.loaded import LoadedRun, load_run
-from irrunner.engine.requests import event_of_request
 from irrunner.engine.stepping import Services
 from irrunner.errors import IRRunnerError, LeaseLost, RunBusy
 from irrunner.journal.records import Draft
@@ -217,12 +216,9 @@ class EmbeddedEngine:
             self.serve_requests(driver)
 
     def serve_requests(self, driver: Driver) -> None:
-        """Hand open requests of people to the driver, and mark them settled."""
+        """Hand open requests of people to the driver; each is settled by the commit that acts on it."""
         for request in self._store.requests(driver.lease.run_id):
-            event = event_of_request(request)
-            self._store.append(driver.lease, [], RunChange(requests_settled=[request.request_id]))
-            if event is not None:
-                driver.people.decide(event)
+            driver.people.take(request)
 
     def _drop_if_done(self, driver: Driver) -> None:
         if driver.failure is not None or (driver.finished is not None and driver.busy == 0):

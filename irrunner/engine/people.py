@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from irrunner.engine import loaded as kinds
 from irrunner.engine.gate import GatePlan, gate_plan
+from irrunner.engine.requests import event_of_request
 from irrunner.engine.stepping import error_of
 from irrunner.errors import IRRunnerError, JournalError, LeaseLost, PlaybookError
 from irrunner.journal.records import Draft
+from irrunner.journal.store import Request, RunChange
 from irrunner.machine.messages import (
-    AbortRequested,
-    ApprovalDenied,
     ApprovalGiven,
     ApprovalStale,
     AskApproval,
     AskManual,
     EvaluationFailed,
-    ManualConfirmed,
 )
 from irrunner.playbook.model import Approve, Manual
 
@@ -31,6 +30,7 @@ class People:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._taken: set[int] = set()
 
     def _gate(self, path: str) -> GatePlan:
         step = self._driver.run.execution.step(path)
@@ -79,20 +79,38 @@ class People:
                 [], [Draft("manual_asked", {"instruction": text, "by": list(kind.by)}, command.path)]
             )
 
-    def decide(self, event: ApprovalGiven | ApprovalDenied | ManualConfirmed | AbortRequested) -> None:
-        """Take a person's decision; an approval is checked against the plan made again now."""
+    def take(self, request: Request) -> None:
+        """Take a request; it is settled by the commit that acts on it, so that a crash loses no decision."""
+        if request.request_id in self._taken:
+            return
+        self._taken.add(request.request_id)
+        settled = RunChange(requests_settled=[request.request_id])
+        event = event_of_request(request)
         if isinstance(event, ApprovalGiven):
-            self._driver.soon(lambda: self._approve(event))
-            return
-        self._driver.soon(lambda: self._driver.commit([event]))
+            self._driver.soon(lambda: self._approve(event, settled))
+        elif request.kind == "attach":
+            self._driver.soon(lambda: self._attach(request))
+        else:
+            events = [] if event is None else [event]
+            self._driver.soon(lambda: self._driver.commit(events, (), settled))
 
-    def _approve(self, event: ApprovalGiven) -> None:
+    def _attach(self, request: Request) -> None:
+        severity = float(request.body["severity"])
+        change = RunChange(requests_settled=[request.request_id], severity=severity)
+        self._driver.commit([], [Draft(kinds.ATTACHED, dict(request.body))], change)
+
+    def _approve(self, event: ApprovalGiven, settled: RunChange) -> None:
+        """Check an approval against the plan made again now; a late one is refused by the stored deadline."""
         asked = self._latest_asked(event.path)
-        plan = self._gate(event.path)
-        if asked is not None and plan.sha256 != asked["sha256"]:
-            self._driver.commit([ApprovalStale(event.path, plan.difference(asked["plan"]))])
+        if asked is None or self._driver.overdue(event.path, "approval"):
+            self._driver.commit([], (), settled)
             return
-        self._driver.commit([event])
+        plan = self._gate(event.path)
+        if plan.sha256 != (event.plan_sha256 or asked["sha256"]):
+            stale = ApprovalStale(event.path, plan.difference(asked["plan"]))
+            self._driver.commit([stale], (), settled)
+            return
+        self._driver.commit([event], (), settled)
 
     def _latest_asked(self, path: str) -> Mapping[str, Any] | None:
         for record in reversed(self._driver.store.records(self._driver.run.facts.run_id)):

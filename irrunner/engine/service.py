@@ -15,17 +15,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from irrunner.actions.contract import Where
-from irrunner.clock import IdSource, iso
+from irrunner.clock import IdSource, iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.embedded import LEASE_TTL_S, EmbeddedEngine, Observer
-from irrunner.engine.loaded import RunFacts, facts_of, load_run, started_draft
+from irrunner.engine.loaded import RunFacts, started_draft
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.planner import PlannedStep, Planner
 from irrunner.engine.report import run_document
 from irrunner.engine.requests import approve_body
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services
-from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
+from irrunner.engine.undoing import Undoing
 from irrunner.errors import (
     ApprovalNotOpen,
     ApprovalStale,
@@ -38,7 +38,6 @@ from irrunner.findings.model import Finding
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
-from irrunner.vocabulary import RunStatus
 
 FINALLY_GRACE_S = 300.0
 
@@ -76,9 +75,9 @@ class Runner:
         """
         self.services = services
         self.store = store
-        self._ids = ids
-        self._observer = observer
-        self._owner = owner_name()
+        self.ids = ids
+        self.observer = observer
+        self.owner = owner_name()
 
     # -- where --------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ class Runner:
     ) -> RunFacts:
         """Return the facts of a run that begins now."""
         return RunFacts(
-            run_id=self._ids.run_id(),
+            run_id=self.ids.run_id(),
             where=self.where(finding, inputs),
             drill=drill,
             inputs=inputs,
@@ -162,11 +161,11 @@ class Runner:
             drill=facts.drill,
         )
         draft = started_draft(playbook, facts, self.services.registry, about)
-        return self.store.create_run(new, [draft], self._owner, LEASE_TTL_S)
+        return self.store.create_run(new, [draft], self.owner, LEASE_TTL_S)
 
     def engine(self) -> EmbeddedEngine:
         """Return an engine of this process."""
-        return EmbeddedEngine(self.services, self.store, self._ids, self._owner, self._observer)
+        return EmbeddedEngine(self.services, self.store, self.ids, self.owner, self.observer)
 
     def drive(self, lease: Lease) -> dict[str, Any]:
         """Drive a run until it is finished or parked, and return its document."""
@@ -193,16 +192,16 @@ class Runner:
     def attach(self, row: RunRow, finding: Finding) -> None:
         """Append a newer update of the finding to an open run (or remember it, where another drives)."""
         self.store.attach_event(row.run_id, finding.event_key)
-        lease = self.store.acquire(row.run_id, self._owner, LEASE_TTL_S)
-        if lease is None:
-            self.store.request(row.run_id, "attach", {"finding": finding.model_dump(mode="json")})
-            return
         body = {
             "event_key": finding.event_key,
-            "severity": finding.severity,
+            "severity": max(row.severity, finding.severity),
             "updated_at": finding.updated_at,
         }
-        self.store.append(lease, [Draft(kinds.ATTACHED, body)], RunChange(severity=finding.severity))
+        lease = self.store.acquire(row.run_id, self.owner, LEASE_TTL_S)
+        if lease is None:
+            self.store.request(row.run_id, "attach", body)
+            return
+        self.store.append(lease, [Draft(kinds.ATTACHED, body)], RunChange(severity=body["severity"]))
         self.store.release(lease)
 
     # -- people -------------------------------------------------------------------------------
@@ -225,6 +224,12 @@ class Runner:
                 f"run {row.run_id}: {'no' if not fitting else 'more than one'} open gate"
                 f"{f' named {step!r}' if step else ''}; open: {names}",
                 hint=f"irrunner show {row.run_id}",
+            )
+        due = fitting[0].get("due_at")
+        if due and parse_iso(due) <= self.services.clock.now():
+            raise ApprovalNotOpen(
+                f"run {row.run_id}: {fitting[0]['path']} could be decided until {due}",
+                hint="irrunner resume --due",
             )
         return fitting[0]
 
@@ -310,7 +315,7 @@ class Runner:
         if row.status.ended:
             raise RunNotResumable(f"run {row.run_id} has ended: {row.status}", hint="nothing is left to do")
         if row.undoes:
-            return self._resume_undo(row)
+            return Undoing(self).resume(row)
         engine = self.engine()
         try:
             driver = engine.take(row.run_id)
@@ -330,88 +335,5 @@ class Runner:
         return documents
 
     def undo(self, run: str, step: str | None, *, release_credentials: bool) -> dict[str, Any]:
-        """Undo a run, or one step of it.
-
-        Raises:
-            RunNotResumable: If the run can still act, or is itself an undo.
-        """
-        row = self._ended_for_undo(self.store.run(run))
-        records = self.store.records(row.run_id)
-        loaded = load_run(records, self.services.compiler)
-        facts = RunFacts(
-            self._ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
-            self.services.clock.now(), self.services.clock.now() + timedelta(days=1),
-        )  # fmt: skip
-        lease = self._create_undo(row, loaded.playbook, facts, step, release_credentials=release_credentials)
-        return self._drive_undo(lease, row.run_id, step, {}, release_credentials=release_credentials)
-
-    def _ended_for_undo(self, row: RunRow) -> RunRow:
-        """Return the run, ended; one that merely waits for people is aborted first."""
-        if row.undoes:
-            raise RunNotResumable(f"run {row.run_id} is itself an undo", hint=f"irrunner undo {row.undoes}")
-        if row.status is RunStatus.WAITING:
-            self.abort(row.run_id, "undone: its open questions are closed")
-            row = self.store.run(row.run_id)
-        if not row.status.ended:
-            raise RunNotResumable(
-                f"run {row.run_id} is {row.status}: undo is refused while it can still act",
-                hint=f"irrunner abort {row.run_id} --reason ...",
-            )
-        return row
-
-    def _create_undo(
-        self, row: RunRow, playbook: Playbook, facts: RunFacts, step: str | None, *, release_credentials: bool
-    ) -> Lease:
-        caller = self.services.cloud.caller()
-        extra = {
-            "undo": {"run_id": row.run_id, "step": step, "release_credentials": release_credentials},
-            "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
-        }
-        new = NewRun(
-            run_id=facts.run_id, incident_id=row.incident_id, incident_key="", event_key="",
-            playbook_id=playbook.id, playbook_version=playbook.version, playbook_sha256=playbook.sha256,
-            title=f"undo of {row.run_id}", account_id=row.account_id, region=row.region,
-            severity=row.severity, drill=row.drill, undoes=row.run_id,
-        )  # fmt: skip
-        draft = started_draft(playbook, facts, self.services.registry, extra)
-        return self.store.create_run(new, [draft], self._owner, LEASE_TTL_S)
-
-    def _resume_undo(self, row: RunRow) -> dict[str, Any]:
-        lease = self.store.acquire(row.run_id, self._owner, LEASE_TTL_S)
-        if lease is None:
-            raise RunBusy(f"run {row.run_id} is driven by another process")
-        records = self.store.records(row.run_id)
-        asked = records[0].body["undo"]
-        return self._drive_undo(
-            lease, asked["run_id"], asked["step"], outcomes_of(records),
-            release_credentials=asked["release_credentials"],
-        )  # fmt: skip
-
-    def _drive_undo(
-        self,
-        lease: Lease,
-        undone_id: str,
-        step: str | None,
-        done: Mapping[str, Mapping[str, Any]],
-        *,
-        release_credentials: bool,
-    ) -> dict[str, Any]:
-        undone = self.store.records(undone_id)
-        items = [
-            item
-            for item in undo_items(undone, self.services.registry)
-            if step in (None, item.path, step_id_of(item.path))
-        ]
-        run_id = lease.run_id
-        observer = self._observer
-        driver = UndoDriver(
-            services=self.services, store=self.store, lease=lease, items=items, undone=facts_of(undone[0]),
-            facts=facts_of(self.store.records(run_id)[0]), release_credentials=release_credentials,
-            observer=lambda kind, path, body: observer(run_id, kind, path, body) if observer else None,
-            done=done,
-        )  # fmt: skip
-        try:
-            driver.drive()
-        finally:
-            self.store.release(lease)
-        return self.document(run_id)
+        """Undo a run, or one step of it. See :class:`irrunner.engine.undoing.Undoing`."""
+        return Undoing(self).start(run, step, release_credentials=release_credentials)

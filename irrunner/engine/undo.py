@@ -28,6 +28,7 @@ from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
 UNDO_INTENT = "undo_intent"
 UNDO_OUTCOME = "undo_outcome"
 SIMULATED_POLL_S = 0.1
+LEASE_TTL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class UndoDriver:
             simulated = self.services.cloud.caller().simulated
             delay = min(progress.poll_s, SIMULATED_POLL_S) if simulated else progress.poll_s
             self.services.clock.wait(threading.Event(), delay)
+            self.store.renew(self.lease, LEASE_TTL_S)
             progress = run.advance()
         return progress
 

@@ -43,6 +43,10 @@ def start_world(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 
 @pytest.fixture
-def command_line(tmp_path: Path) -> Callable[[Served], CommandLine]:
+def command_line(tmp_path: Path) -> Callable[..., CommandLine]:
     """Return a function that makes the command line of a served world."""
-    return lambda world: CommandLine(world.env, tmp_path)
+
+    def of(world: Served, *regions: str) -> CommandLine:
+        return CommandLine(world.env, tmp_path, regions)
+
+    return of

@@ -126,12 +126,15 @@ class CommandLine:
 
     world_env: Mapping[str, str]
     directory: Path
+    regions: tuple[str, ...] = ()
+    """Regions to act in and to look for users of a role in; none: all."""
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment: nothing of ours but the path, everything of the world's."""
         home = {"HOME": str(self.directory), "PATH": os.environ["PATH"], "USER": "responder"}
         quiet = {"AWS_EC2_METADATA_DISABLED": "true", "NO_COLOR": "1", "LOGNAME": "responder"}
-        return {**home, **quiet, **self.world_env, **changes}
+        where = {"IRRUNNER_REGIONS": json.dumps(self.regions)} if self.regions else {}
+        return {**home, **quiet, **where, **self.world_env, **changes}
 
     def __call__(
         self, *arguments: object, env: Mapping[str, str] | None = None, stdin: bytes | None = None,

@@ -55,13 +55,13 @@ def test_nothing_was_called_for_people(one_world: Served, services: Context) -> 
 
 @pytest.mark.parametrize("row", contained(), ids=lambda row: row.event)
 def test_what_is_contained_is_seen_by_an_outsider_and_undone(
-    row: Row, findings_dir: Path, tmp_path: Path,
-    start_world: Callable[..., Served], command_line: Callable[[Served], CommandLine],
+    row: Row, findings_dir: Path,
+    start_world: Callable[..., Served], command_line: Callable[..., CommandLine],
 ) -> None:  # fmt: skip
     """The event runs the playbook of the table; boto3 alone sees the end state; undo restores the state before."""
     event = findings_dir / row.event
     world = start_world(event)
-    irrunner = command_line(world)
+    irrunner = command_line(world, world.resources["region"])
     before = world.state()
 
     done = irrunner("respond", "--event", event, "--json")

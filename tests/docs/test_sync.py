@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from gameday.observe import FACTS
+from gameday.playbook_test_schema import Expectations, TestSpec
 from irrunner.actions.contract import Act, AnyAction, Settled
 from irrunner.actions.registry import Registry, classes_of
 from irrunner.aws.operations import is_read
@@ -28,6 +30,7 @@ EVERY_PAGE = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 LINK = re.compile(r"(?<!\\)\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(irrunner [^`\n]+)`")
+RULE_SOURCES = sorted([*(ROOT / "irrunner/playbook").glob("*.py"), *(ROOT / "gameday").glob("*.py")])
 RULE_CALLS = {"Problem", "problem", "Complaint"}
 RULE_ID = re.compile(r"[a-z]+(-[a-z]+)+")
 
@@ -122,7 +125,7 @@ def test_every_action_has_a_page(sync: ModuleType, pages: dict[str, str]) -> Non
 def _rules_in_code() -> set[str]:
     """Return the rule ids that the playbook package gives to problems."""
     found = set()
-    for path in (ROOT / "irrunner/playbook").glob("*.py"):
+    for path in RULE_SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -135,9 +138,7 @@ def _rules_in_code() -> set[str]:
 
 def test_every_rule_is_documented(sync: ModuleType) -> None:
     """Every lint rule id in the code has its line, and no line is about a rule that is gone."""
-    source = "".join(
-        path.read_text(encoding="utf-8") for path in sorted((ROOT / "irrunner/playbook").glob("*.py"))
-    )
+    source = "".join(path.read_text(encoding="utf-8") for path in RULE_SOURCES)
 
     assert _rules_in_code() - set(sync.rules()) == set()
     assert [rule for rule in sync.rules() if f'"{rule}"' not in source] == []
@@ -232,6 +233,14 @@ def test_shown_playbooks_are_valid(path: Path, sync: ModuleType, tmp_path: Path)
 def _blocks(path: Path, language: str) -> list[str]:
     """Return the fenced blocks of a language."""
     return [block for found, block in FENCE.findall(path.read_text(encoding="utf-8")) if found == language]
+
+
+def test_every_fact_of_a_test_is_documented() -> None:
+    """Every fact and key that a playbook's test may hold stands in the page about tests."""
+    text = (DOCS / "how-to/test-a-playbook.md").read_text(encoding="utf-8")
+    words = {*FACTS, *TestSpec.model_fields, *Expectations.model_fields} - {"expect", "description"}
+
+    assert [word for word in sorted(words) if f"`{word}`" not in text] == []
 
 
 def _example_action() -> AnyAction:

@@ -1,0 +1,115 @@
+"""Start and resume the undo of a run: a run of its own, under a lease of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from irrunner.engine.embedded import LEASE_TTL_S
+from irrunner.engine.loaded import LoadedRun, RunFacts, facts_of, load_run, started_draft
+from irrunner.engine.scopes import step_id_of
+from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
+from irrunner.errors import RunBusy, RunNotResumable
+from irrunner.journal.store import Lease, NewRun, RunRow
+from irrunner.vocabulary import RunStatus
+
+if TYPE_CHECKING:
+    from irrunner.engine.service import Runner
+
+
+class Undoing:
+    """Undoes runs for one :class:`~irrunner.engine.service.Runner`."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Work for this runner."""
+        self._runner = runner
+        self._store = runner.store
+        self._services = runner.services
+
+    def start(self, run: str, step: str | None, *, release_credentials: bool) -> dict[str, Any]:
+        """Undo a run, or one step of it.
+
+        Args:
+            run: Run id, or a unique beginning of it.
+            step: Only this step (path or id); None: all.
+            release_credentials: Whether keys and users come back, too.
+
+        Raises:
+            RunNotResumable: If the run can still act, or is itself an undo.
+        """
+        row = self._ended(self._store.run(run))
+        loaded = load_run(self._store.records(row.run_id), self._services.compiler)
+        now = self._services.clock.now()
+        facts = RunFacts(
+            self._runner.ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
+            now, now + timedelta(days=1),
+        )  # fmt: skip
+        asked = {"run_id": row.run_id, "step": step, "release_credentials": release_credentials}
+        return self._drive(self._create(row, loaded, facts, asked), asked, {})
+
+    def resume(self, row: RunRow) -> dict[str, Any]:
+        """Go on with an undo that was interrupted or that held something.
+
+        Raises:
+            RunBusy: If another process drives it.
+        """
+        lease = self._store.acquire(row.run_id, self._runner.owner, LEASE_TTL_S)
+        if lease is None:
+            raise RunBusy(
+                f"run {row.run_id} is driven by another process", hint=f"irrunner watch {row.run_id}"
+            )
+        records = self._store.records(row.run_id)
+        return self._drive(lease, records[0].body["undo"], outcomes_of(records))
+
+    def _ended(self, row: RunRow) -> RunRow:
+        """Return the run, ended; one that merely waits for people is aborted first."""
+        if row.undoes:
+            raise RunNotResumable(f"run {row.run_id} is itself an undo", hint=f"irrunner undo {row.undoes}")
+        if row.status is RunStatus.WAITING:
+            self._runner.abort(row.run_id, "undone: its open questions are closed")
+            row = self._store.run(row.run_id)
+        if not row.status.ended:
+            raise RunNotResumable(
+                f"run {row.run_id} is {row.status}: undo is refused while it can still act",
+                hint=f"irrunner abort {row.run_id} --reason ...",
+            )
+        return row
+
+    def _create(self, row: RunRow, loaded: LoadedRun, facts: RunFacts, asked: Mapping[str, Any]) -> Lease:
+        caller = self._services.cloud.caller()
+        extra = {
+            "undo": dict(asked),
+            "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
+        }
+        playbook = loaded.playbook
+        new = NewRun(
+            run_id=facts.run_id, incident_id=row.incident_id, incident_key="", event_key="",
+            playbook_id=playbook.id, playbook_version=playbook.version, playbook_sha256=playbook.sha256,
+            title=f"undo of {row.run_id}", account_id=row.account_id, region=row.region,
+            severity=row.severity, drill=row.drill, undoes=row.run_id,
+        )  # fmt: skip
+        draft = started_draft(playbook, facts, self._services.registry, extra)
+        return self._store.create_run(new, [draft], self._runner.owner, LEASE_TTL_S)
+
+    def _drive(
+        self, lease: Lease, asked: Mapping[str, Any], done: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        undone = self._store.records(asked["run_id"])
+        items = [
+            item
+            for item in undo_items(undone, self._services.registry)
+            if asked["step"] in (None, item.path, step_id_of(item.path))
+        ]
+        run_id, observer = lease.run_id, self._runner.observer
+        driver = UndoDriver(
+            services=self._services, store=self._store, lease=lease, items=items, undone=facts_of(undone[0]),
+            facts=facts_of(self._store.records(run_id)[0]), release_credentials=asked["release_credentials"],
+            observer=lambda kind, path, body: observer(run_id, kind, path, body) if observer else None,
+            done=done,
+        )  # fmt: skip
+        try:
+            driver.drive()
+        finally:
+            self._store.release(lease)
+        return self._runner.document(run_id)
