@@ -28,10 +28,15 @@ ROOT = DOCS.parent
 EVENT = "docs/tutorial/finding.json"
 MARK = re.compile(r"(<!-- shown: (\S+)(?: (\d+))? -->\n\n?)```console\n.*?^```", re.MULTILINE | re.DOTALL)
 FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
-TUTORIAL_BLOCK = re.compile(r"^```yaml\n(schema: .*?)^```", re.MULTILINE | re.DOTALL)
+YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SCENE = re.compile(r"^(?=\x1b\[1;36m\d)", re.MULTILINE)
+PICTURED = (1, 3, 6, 7, 8)
+"""Scenes of the demo that the picture shows: finding, response, the cloud after it, undo, the cloud again."""
+CONTROL = re.compile(r"(\n|\r|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh])")
+UP, ERASE, CURSOR = "\x1b[1A", "\x1b[2K", "\x1b[?25"
 SCREEN = {
     "COLUMNS": "110",
-    "LINES": "60",
+    "LINES": "100",
     "TERM": "xterm-256color",
     "COLORTERM": "truecolor",
     "LOGNAME": "alice",
@@ -64,7 +69,7 @@ SESSION = (
     Shown("plan-first", f"irrunner plan protect-first.yaml --event {EVENT}"),
     Shown("run-first", f"irrunner run protect-first.yaml --event {EVENT}", 5),
     Shown("deny-first", "irrunner deny {run} --reason 'the owner has stopped it'"),
-    Shown("test-first", "irrunner test protect-first.yaml"),
+    Shown("test-first", "irrunner test tested/protect-first.yaml"),
 )
 
 
@@ -93,10 +98,10 @@ def play(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
         words = [str(directory / word) if word.endswith("first.yaml") or word == "broken.yaml" else word
                  for word in shlex.split(command)]  # fmt: skip
         done = _run(words, environment)
-        text = done.stdout.replace(f"{directory}/", "")
+        text = done.stdout.replace(f"{directory}/", "").replace("tested/", "")
         if done.returncode != shown.exit_code:
             sys.exit(f"{command}: exit {done.returncode}, not {shown.exit_code}\n{text}")
-        outputs[shown.name] = f"$ {command}\n{text}"
+        outputs[shown.name] = f"$ {command.replace('tested/', '')}\n{text}"
     return outputs
 
 
@@ -139,8 +144,8 @@ def fill(outputs: Mapping[str, str]) -> None:
             path.write_text(filled, encoding="utf-8")
 
 
-def picture(command: list[str]) -> tuple[str, str]:
-    """Run a command on a terminal, and return what it showed as SVG and as plain text."""
+def on_terminal(command: list[str]) -> str:
+    """Run a command on a terminal, and return what it left there, with its colours."""
     chunks: list[bytes] = []
 
     def read(descriptor: int) -> bytes:
@@ -150,33 +155,54 @@ def picture(command: list[str]) -> tuple[str, str]:
 
     os.environ.update(SCREEN)
     pty.spawn(command, read)
-    text = Text.from_ansi(b"".join(chunks).decode(errors="replace").replace("\r\n", "\n"))
+    return settled(b"".join(chunks).decode(errors="replace"))
+
+
+def settled(text: str) -> str:
+    """Return the lines that stay when the cursor has gone up and lines were erased and written again."""
+    lines, row = [""], 0
+    for part in CONTROL.split(text):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == UP:
+            row = max(0, row - 1)
+        elif part == ERASE:
+            lines[row] = ""
+        elif part != "\r" and not part.startswith(CURSOR):
+            lines[row] += part
+    return "\n".join(lines)
+
+
+def picture(text: str, title: str) -> str:
+    """Return coloured text as a picture of a terminal."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=int(SCREEN["COLUMNS"]), file=nowhere, force_terminal=True)
-        console.print(text)
-        svg = console.export_svg(title=" ".join(command), unique_id="demo")
-    return FONT.sub("", svg), text.plain
+        console.print(Text.from_ansi(text))
+        return FONT.sub("", console.export_svg(title=title, unique_id="demo")) + "\n"
 
 
 def tutorial_playbooks(directory: Path) -> None:
-    """Write the tutorial's playbook, whole and broken."""
+    """Write the tutorial's playbook: whole, broken, and with its tests."""
     page = (DOCS / "tutorial/first-playbook.md").read_text(encoding="utf-8")
-    found = TUTORIAL_BLOCK.search(page)
-    if found is None:
-        sys.exit("the tutorial holds no playbook")
-    (directory / "protect-first.yaml").write_text(found[1], encoding="utf-8")
-    broken = found[1].replace("steps.facts.instance_type", "steps.facts.instance_typ")
+    playbook, tests = YAML_BLOCK.findall(page)
+    broken = playbook.replace("steps.facts.instance_type", "steps.facts.instance_typ")
     broken = broken.replace("aws.ec2.protect-instance", "aws.ec2.protect-instanc")
+    (directory / "tested").mkdir()
+    (directory / "protect-first.yaml").write_text(playbook, encoding="utf-8")
     (directory / "broken.yaml").write_text(broken, encoding="utf-8")
+    (directory / "tested/protect-first.yaml").write_text(playbook + tests, encoding="utf-8")
 
 
 def main() -> None:
     """Renew everything that is shown."""
-    svg, text = picture(["irrunner", "demo"])
-    (DOCS / "images/demo.svg").write_text(svg, encoding="utf-8")
+    demo = on_terminal(["irrunner", "demo"])
+    scenes = SCENE.split(demo)
+    pictured = "".join(scenes[number] for number in PICTURED)
+    (DOCS / "images/demo.svg").write_text(picture(pictured, "irrunner demo"), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name, world() as environment:
         tutorial_playbooks(Path(name))
-        fill(play(environment, Path(name)) | {"demo": f"$ irrunner demo\n{text}"})
+        fill(play(environment, Path(name)) | {"demo": f"$ irrunner demo\n{Text.from_ansi(demo).plain}"})
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 State = Mapping[str, Any]
 """As :func:`gameday.world.state.canonical_state` returns it."""
+
+ISOLATION_GROUPS: Final = "irrunner-"
+"""Names of the groups that isolation makes begin so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,31 +157,38 @@ FACTS: Final[Mapping[str, Callable[[View], Any]]] = MappingProxyType({
 """Name of a fact to how it is read."""
 
 
-def differences(before: State, after: State) -> list[str]:
+def differences(before: State, after: State, *, strict: bool = False) -> list[str]:
     """Return which resources differ, as paths, less what an undo keeps on purpose.
 
-    Kept on purpose: evidence (new snapshots) and groups without rules, for the next time.
+    Kept on purpose: evidence (new snapshots), and the groups of isolation, for the next time; an interface
+    that is still in one of them differs itself.
+
+    Args:
+        before: A canonical state.
+        after: A later one.
+        strict: Whether what is kept on purpose is a difference, too.
     """
-    return sorted(_differences("", before, after))
+    found = _differences("", before, after)
+    return sorted(path for path, added in found if strict or added is None or not _kept(path, added))
 
 
-def _differences(path: str, before: Any, after: Any) -> list[str]:
+def _differences(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the path of each difference, and what is there now where nothing was."""
     if before == after:
-        return []
+        return
     if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
-        return [path.strip("/")]
-    found: list[str] = []
+        yield path, None
+        return
     for name in before.keys() | after.keys():
-        inner = f"{path}/{name}"
+        inner = f"{path}/{name}" if path else name
         if name in before and name in after:
-            found += _differences(inner, before[name], after[name])
-        elif name in before or not _kept(path, after[name]):
-            found.append(inner.strip("/"))
-    return found
+            yield from _differences(inner, before[name], after[name])
+        else:
+            yield inner, after.get(name)
 
 
 def _kept(path: str, added: Any) -> bool:
-    kind = path.rpartition("/")[2]
-    if kind == "snapshots":
+    kind = path.split("/")[-2:-1]
+    if kind == ["snapshots"]:
         return True
-    return kind == "security_groups" and not (added["ingress"] or added["egress"])
+    return kind == ["security_groups"] and str(added["name"]).startswith(ISOLATION_GROUPS)

@@ -8,14 +8,20 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gameday.world import World
 from irrunner.cli.context import Context
 from irrunner.clock import Clock, IdSource
+from irrunner.engine.compiled import Compiler
+from irrunner.engine.embedded import Observer
+from irrunner.engine.intake import take_in
 from irrunner.findings.model import Finding
+from irrunner.playbook.library import Library
 
 _OURS: Final = ("AWS_", "IRRUNNER_")
+_SAFE: Final = {"IRRUNNER_DRILL__ALLOW": "false"}
+"""Samples are left alone, as against AWS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,25 @@ class Stage:
     directory: Path
     """Holds the runner's configuration and store."""
 
+    def respond(
+        self, data: bytes, library: Library | None = None, observer: Observer | None = None
+    ) -> dict[str, Any]:
+        """Respond to an event with one finding as ``irrunner respond`` does, and return the document.
+
+        Args:
+            data: The event, as received.
+            library: Playbooks to choose from; None: the shipped ones.
+            observer: Told of each journal record.
+        """
+        runner = self.context.runner(observer)
+        now = self.context.clock.now()
+        chosen = library or self.context.library
+        (taken,) = take_in(runner, chosen, data, again=False, accepted_at=now)
+        if taken.playbook is None:
+            return taken.about()
+        facts = runner.facts(taken.playbook, taken.inputs, taken.finding, drill=taken.drill, accepted_at=now)
+        return {**runner.drive(runner.create(taken.playbook, facts)), **taken.about()}
+
 
 @contextlib.contextmanager
 def set_up(
@@ -36,6 +61,7 @@ def set_up(
     findings: tuple[Finding, ...] = (),
     snapshot_s: float = 0.5,
     directory: Path | None = None,
+    compiler: Compiler | None = None,
 ) -> Iterator[Stage]:
     """Open a world and point this process's AWS configuration at it, until the block ends.
 
@@ -47,6 +73,7 @@ def set_up(
         findings: What the world shall contain; none: its default content.
         snapshot_s: World seconds that a snapshot takes.
         directory: For configuration and store; None: a temporary one, removed at the end.
+        compiler: Compiled playbooks, kept over several stages; None: a new one.
     """
     with contextlib.ExitStack() as stack:
         if directory is None:
@@ -55,15 +82,25 @@ def set_up(
         world = stack.enter_context(
             World.build(findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory)
         )
-        stack.enter_context(_environment({**world.env, "IRRUNNER_REGIONS": world.region}))
-        yield Stage(world, Context(clock, ids), directory)
+        stack.enter_context(_environment({**world.env, **_SAFE, "IRRUNNER_REGIONS": world.region}))
+        context = Context(clock, ids)
+        if compiler is not None:
+            context.compiler = compiler
+        stack.callback(_close_store, context)
+        yield Stage(world, context, directory)
+
+
+def _close_store(context: Context) -> None:
+    """Close the store if anybody has opened it."""
+    if "store" in vars(context):
+        context.store.close()
 
 
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """Replace every AWS and irrunner variable: neither a profile nor a token of the caller's may leak in."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
-    nowhere = {name: os.devnull for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+    nowhere = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
     for name in kept:
         del os.environ[name]
     os.environ.update({**nowhere, "AWS_EC2_METADATA_DISABLED": "true", **values})

@@ -28,6 +28,8 @@ is chained. Nothing outside :mod:`irrunner.aws.errors` reads botocore's codes.
     +- JournalError
     |  +- JournalUnavailable, JournalCorrupt
     +- SettingsError
+    +- Interrupted                       a person pressed Ctrl-C; the run stays resumable
+    +- Defect                            our own fault, told at the edge of the process
     (* retryable)
 """
 
@@ -316,3 +318,16 @@ class SettingsError(IRRunnerError):
     """The configuration is wrong or lacks something."""
 
     code = "settings-invalid"
+
+
+class Interrupted(IRRunnerError):
+    """Somebody interrupted the command; ``detail["run_id"]`` names the run that stays resumable."""
+
+    code = "interrupted"
+    exit_code = EXIT_INTERRUPTED
+
+
+class Defect(IRRunnerError):
+    """An exception that nobody foresaw: a defect of irrunner."""
+
+    code = "internal-error"

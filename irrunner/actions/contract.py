@@ -107,6 +107,8 @@ class Call:
         skip_if_empty: A token that, when it resolves to an empty list, makes the call needless.
         tolerate: AWS error codes that mean "already so" (``InvalidPermission.Duplicate``).
         optional: Its failure is reported but does not fail the step (tags).
+        fallbacks: Ways to leave nothing open where the call fails for good: the first of them whose calls
+            all go through is enough. They are no part of a plan, and the failure stays a failure.
     """
 
     operation: str
@@ -124,6 +126,7 @@ class Call:
     skip_if_empty: str | None = None
     tolerate: tuple[str, ...] = ()
     optional: bool = False
+    fallbacks: tuple[tuple[Call, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,13 @@ from irrunner.actions.contract import (
 )
 from irrunner.actions.sending import Sender
 from irrunner.clock import Clock
-from irrunner.errors import ActionError, OutcomeUnknown, TargetNotFound
+from irrunner.errors import ActionError, ActionThrottled, OutcomeUnknown, TargetConflict, TargetNotFound
 from irrunner.vocabulary import Outcome, Settle
 
 MAX_SENDS = 3
 """How often the same calls are sent within one attempt when looks say that they had no effect."""
 FIRST_RELOOK_S = 0.5
+LONGEST_RELOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class StepRun:
     _pending: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     _sent_at: datetime | None = None
     _sends: int = 0
+    _conflicts: int = 0
     _relook_s: float = FIRST_RELOOK_S
     _unknown: OutcomeUnknown | None = None
 
@@ -133,10 +135,16 @@ class StepRun:
         return Begun(state, calls)
 
     def resume(self, calls: int, at: datetime) -> None:
-        """Take up a journalled intent: its effects may have happened, and may not be visible yet."""
+        """Take up a journalled intent: its effects may have happened, and may not be visible yet.
+
+        Args:
+            calls: How many the intent foresaw.
+            at: When it was journalled. The last call may have left much later, just before the crash: so
+                the time in which an effect may be invisible is counted from now.
+        """
         self.resumed_at = at
         if calls:
-            self._sent_at = at
+            self._sent_at = self.clock.now()
             self._sends = 1
 
     def advance(self) -> Progress:
@@ -145,7 +153,7 @@ class StepRun:
         Raises:
             ActionError: If a look or a call fails (the engine makes it a failed attempt).
         """
-        if self.resumed_at is not None and self.action.settle is Settle.AT_MOST_ONCE:
+        if self.resumed_at is not None and self._sends and self.action.settle is Settle.AT_MOST_ONCE:
             return Done(
                 Outcome.UNKNOWN, {}, None, verified=False, code="outcome-unknown",
                 reason="interrupted while it was sent; it is not sent twice",
@@ -153,10 +161,27 @@ class StepRun:
         try:
             state = self.look()
         except ActionError as problem:
-            if self._unknown is not None and self.clock.now() >= self.deadline:
-                return self._cannot_tell(str(problem))
-            raise
+            return self._blind(problem)
         return self._follow(self.action.decide(self.params, state), state)
+
+    def _blind(self, problem: ActionError) -> Progress:
+        """Go on looking where something was sent: only a look can tell what became of it.
+
+        Raises:
+            ActionError: If nothing was sent, or looking again is of no use.
+        """
+        late = self.clock.now() >= self.deadline
+        if late and self._sends and (problem.retryable or self._unknown):
+            return self._cannot_tell(str(problem))
+        if late or not self._sends or not problem.retryable:
+            raise problem
+        return Later(self._back_off(problem), f"cannot look now: {problem.message}")
+
+    def _back_off(self, problem: ActionError | None = None) -> float:
+        """Return how long to wait before the next look: what AWS or our pacing asks, else ever longer."""
+        self._relook_s = min(self._relook_s * 2, LONGEST_RELOOK_S)
+        asked = float(problem.detail.get("retry_after_s", 0.0)) if problem else 0.0
+        return max(asked, self._relook_s / 2)
 
     def _mutates(self) -> bool:
         return any(permission.use == "act" for permission in self.action.permissions)
@@ -167,13 +192,9 @@ class StepRun:
         if isinstance(decision, Refused):
             outcome = Outcome.ALREADY_DONE if decision.nothing_to_do else Outcome.REFUSED
             return Done(
-                outcome,
-                {},
-                state,
-                verified=decision.nothing_to_do,
-                reason=decision.reason,
-                code=decision.code,
-            )
+                outcome, {}, state, verified=decision.nothing_to_do,
+                reason=decision.reason, code=decision.code,
+            )  # fmt: skip
         if isinstance(decision, Broken):
             return Done(Outcome.FAILED, {}, state, verified=False, reason=decision.reason, code=decision.code)
         if self.clock.now() >= self.deadline:
@@ -203,17 +224,34 @@ class StepRun:
     def _act(self, decision: Act, state: State) -> Progress:
         wanted = signature(decision.calls)
         if self._may_be_invisible(wanted):
-            self._relook_s = min(self._relook_s * 2, 5.0)
-            return Later(self._relook_s / 2, "waiting until the effect is visible")
+            return Later(self._back_off(), "waiting until the effect is visible")
         if self._sends >= MAX_SENDS and wanted == self._pending:
             return Done(
                 Outcome.FAILED, {}, state, verified=False, code="verification-failed",
                 reason=f"sent {self._sends} times, and still not as intended: "
                 + "; ".join(call.summary for call in decision.calls),
             )  # fmt: skip
+        before = self._sends, self._pending, self._sent_at
+        sent = len(self.sender.sent)
         self._sends = self._sends + 1 if wanted == self._pending else max(self._sends, 1)
         self._pending, self._sent_at, self._relook_s = wanted, self.clock.now(), FIRST_RELOOK_S
-        return self._send(decision, state)
+        try:
+            return self._send(decision, state)
+        except ActionError as problem:
+            if all(call.error for call in self.sender.sent[sent:]):
+                self._sends, self._pending, self._sent_at = before  # no effect to count, or to wait for
+            return self._look_again_after(problem)
+
+    def _look_again_after(self, problem: ActionError) -> Later:
+        """Decide anew where somebody else was at the same thing (a storm makes one group for many hosts).
+
+        Raises:
+            ActionError: If it is no conflict, or not the first ones.
+        """
+        if not isinstance(problem, TargetConflict) or self._conflicts >= MAX_SENDS:
+            raise problem
+        self._conflicts += 1
+        return Later(2.0**self._conflicts, f"somebody else was at it: {problem.message}")
 
     def _may_be_invisible(self, wanted: frozenset[tuple[str, str]]) -> bool:
         if self._sent_at is None or (self._pending and wanted != self._pending):
@@ -229,30 +267,12 @@ class StepRun:
                 return self._cannot_tell(str(problem))
             return Later(FIRST_RELOOK_S, "the answer was lost: looking")
         if self.sender.sent and self.sender.sent[-1].error in decision.calls[-1].tolerate:
-            self._sends -= (
-                1  # AWS said "not now" (a quota of concurrent copies): no effect, so it does not count
-            )
-        failed = self._all_optional_failed(decision)
-        if failed is not None:
-            return Done(
-                Outcome.FAILED,
-                {},
-                state,
-                verified=False,
-                code=failed,
-                reason="the optional calls were refused",
-            )
+            # AWS said "not now" (a quota of concurrent copies): no effect, so it does not count.
+            self._sends -= 1
         if self.action.settle is Settle.AT_MOST_ONCE:
             settled = self.action.settled_after_send(self.params, state, tuple(self.sender.answers))
             return self._settled(settled, state)
         return Later(0.0, "reading back")
-
-    def _all_optional_failed(self, decision: Act) -> str | None:
-        """Return the error code where nothing but optional calls was sent and every one was refused."""
-        if not all(call.optional for call in decision.calls):
-            return None
-        errors = [call.error for call in self.sender.sent[-len(decision.calls) :]]
-        return errors[0] if errors and all(errors) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,10 +345,22 @@ class UndoRun:
         return view_undo(self.action, self.params, self.before, self.after, self.look())
 
     def advance(self) -> Progress:
-        """Look, refuse on drift, send what is missing, and look again until all is as before."""
-        now = self.look()
-        view = view_undo(self.action, self.params, self.before, self.after, now)
-        if not view.restore:
+        """Look, refuse on drift, send what is missing, and look again until all is as before.
+
+        Raises:
+            ActionError: If a look or a call fails for good.
+        """
+        try:
+            now = self.look()
+        except ActionError as problem:
+            if not problem.retryable or self.clock.now() >= self.deadline:
+                raise
+            wait_s = float(problem.detail.get("retry_after_s", FIRST_RELOOK_S))
+            return Later(wait_s, f"cannot look now: {problem.message}")
+        return self._follow(view_undo(self.action, self.params, self.before, self.after, now), now)
+
+    def _follow(self, view: UndoView, now: State | None) -> Progress:
+        if not view.calls:
             return self._ended(view, now)
         if self.clock.now() >= self.deadline:
             return Done(
@@ -343,12 +375,21 @@ class UndoRun:
                 Outcome.FAILED, {}, now, verified=False, code="verification-failed",
                 reason=f"sent {self._sends} times, still not as before: {', '.join(view.restore)}",
             )  # fmt: skip
+        return self._send(view)
+
+    def _send(self, view: UndoView) -> Progress:
         self._sends += 1
         self._sent_at = self.clock.now()
         try:
             self.sender.send(view.calls)
         except OutcomeUnknown:
             return Later(FIRST_RELOOK_S, "the answer was lost: looking")
+        except ActionThrottled as problem:
+            wait_s = float(problem.detail.get("retry_after_s", 0.0))
+            if not wait_s:
+                raise
+            self._sends, self._sent_at = self._sends - 1, None
+            return Later(wait_s, "pacing: AWS asked us to slow down")
         return Later(0.0, "reading back")
 
     def _ended(self, view: UndoView, now: State | None) -> Done:
@@ -357,6 +398,11 @@ class UndoRun:
             return Done(
                 Outcome.REFUSED, detail, now, verified=False, code="drift",
                 reason="changed by somebody since: " + "; ".join(view.drift),
+            )  # fmt: skip
+        if view.restore:
+            return Done(
+                Outcome.REFUSED, detail, now, verified=False, code="no-prior-value",
+                reason=f"nothing is known to put back, left as they are: {', '.join(view.restore)}",
             )  # fmt: skip
         outcome = Outcome.APPLIED if self._sends else Outcome.ALREADY_DONE
         return Done(outcome, detail, now, verified=True)

@@ -5,7 +5,7 @@ The only place from which a mutating call leaves the house.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import jmespath
 
 from irrunner.actions.contract import Call, Read, Scope, Token
 from irrunner.clock import Clock, iso
-from irrunner.errors import ActionError, InvalidCall
+from irrunner.errors import ActionError, InvalidCall, OutcomeUnknown
 
 
 class Port(Protocol):
@@ -99,6 +99,16 @@ def resolve_text(text: str, tokens: Mapping[str, Any]) -> str:
     return text
 
 
+def code_of(problem: ActionError) -> str:
+    """Return AWS's code of a failure, else ours."""
+    return str(problem.detail.get("aws_code", problem.code))
+
+
+def is_final(problem: ActionError) -> bool:
+    """Return whether the call has failed for good: its answer was not lost, and it was not held back."""
+    return not isinstance(problem, OutcomeUnknown) and "retry_after_s" not in problem.detail
+
+
 @dataclass(slots=True)
 class Sender:
     """Sends the calls of one step attempt."""
@@ -109,19 +119,36 @@ class Sender:
     answers: list[Mapping[str, Any]] = field(default_factory=list)
     """Answers of calls that went through, for actions that cannot be looked up."""
 
-    def send(self, calls: Iterable[Call]) -> None:
+    def send(self, calls: Sequence[Call]) -> None:
         """Send calls in order; stop at the first failure that is neither tolerated nor optional.
 
         Raises:
-            ActionError: As mapped by the seam; what was sent before it stays in ``sent``.
+            ActionError: As mapped by the seam; what was sent before it stays in ``sent``. Also where all
+                calls were optional, and all of them failed.
         """
         tokens: dict[str, Any] = {}
-        for call in calls:
-            port = self.ports.of(call.scope, call.region)
-            for read in call.reads:
-                tokens.update(self._read(port, read, tokens))
-            if call.skip_if_empty is not None and not tokens.get(call.skip_if_empty):
-                continue
+        passed_over = [problem for call in calls if (problem := self._try(call, tokens))]
+        if passed_over and len(passed_over) == len(calls):
+            unknown = (problem for problem in passed_over if isinstance(problem, OutcomeUnknown))
+            raise next(unknown, passed_over[0])
+
+    def _try(self, call: Call, tokens: dict[str, Any]) -> ActionError | None:
+        """Send a call unless it is needless; return the failure of an optional one."""
+        try:
+            self._prepare_and_send(call, tokens)
+        except ActionError as problem:
+            if call.optional:
+                return problem
+            if call.fallbacks and is_final(problem):
+                raise self._fallen_back(call, tokens, problem) from problem
+            raise
+        return None
+
+    def _prepare_and_send(self, call: Call, tokens: dict[str, Any]) -> None:
+        port = self.ports.of(call.scope, call.region)
+        for read in call.reads:
+            tokens.update(self._read(port, read, tokens))
+        if call.skip_if_empty is None or tokens.get(call.skip_if_empty):
             self._send_one(port, call, tokens)
 
     def _read(self, port: Port, read: Read, tokens: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,9 +161,9 @@ class Sender:
         try:
             answer = port.call(call.operation, **resolve(call.params, tokens))
         except ActionError as problem:
-            code = str(problem.detail.get("aws_code", problem.code))
+            code = code_of(problem)
             self.sent.append(SentCall(call.operation, target, call.scope, at, error=code))
-            if call.optional or code in call.tolerate:
+            if code in call.tolerate:
                 return
             raise
         request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
@@ -144,3 +171,20 @@ class Sender:
         tokens.update({name: jmespath.search(path, answer) for name, path in call.yields.items()})
         target = resolve_text(call.target, tokens)
         self.sent.append(SentCall(call.operation, target, call.scope, at, request_id))
+
+    def _fallen_back(self, call: Call, tokens: dict[str, Any], problem: ActionError) -> ActionError:
+        """Try the ways out, and return the failure with what became of them."""
+        tried = next((way for way in call.fallbacks if self._goes_through(way, tokens)), None)
+        if tried is None:
+            end = f"and no way back was open: set {resolve_text(call.target, tokens)} right by hand, at once"
+        else:
+            end = "so instead: " + "; ".join(resolve_text(step.summary, tokens) for step in tried)
+        return type(problem)(f"{problem.message}; {end}", hint=problem.hint, **problem.detail)
+
+    def _goes_through(self, way: Sequence[Call], tokens: dict[str, Any]) -> bool:
+        try:
+            for call in way:
+                self._prepare_and_send(call, tokens)
+        except ActionError:
+            return False
+        return True

@@ -32,6 +32,8 @@ class Context:
         self.clock: Clock = clock or SystemClock()
         self.ids: IdSource = ids or SystemIds()
         self.started = self.clock.now()
+        self.run_id = ""
+        """The run that this command drives, once there is one: an interruption says how to resume it."""
 
     @cached_property
     def settings(self) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,6 +105,7 @@ def _act_on(
     services: Context, runner: Runner, taken: Taken, *, detach: bool, dry_run: bool
 ) -> dict[str, Any]:
     from irrunner.cli import live  # noqa: PLC0415 - rich
+    from irrunner.cli.plans import plan_document  # noqa: PLC0415 - rich
 
     about = taken.about()
     if taken.playbook is None or taken.existing is not None:
@@ -112,11 +114,12 @@ def _act_on(
         return {**runner.document(taken.existing.run_id), **about, "duplicate": True}
     if dry_run:
         steps = runner.plan(taken.playbook, taken.inputs, taken.finding, drill=taken.drill)
-        return {**about, **live.plan_document(taken.playbook, steps, runner)}
+        return {**about, **plan_document(taken.playbook, steps, runner)}
     facts = runner.facts(
         taken.playbook, taken.inputs, taken.finding, drill=taken.drill, accepted_at=services.started
     )
     lease = runner.create(taken.playbook, facts)
+    services.run_id = lease.run_id
     live.announce(lease.run_id, taken.playbook, runner)
     if detach:
         runner.store.release(lease)
@@ -155,6 +158,7 @@ def plan(
     Example: irrunner plan ec2-instance-compromise --input instance_id=i-0123456789abcdef0
     """
     from irrunner.cli import live  # noqa: PLC0415 - rich
+    from irrunner.cli.plans import plan_document  # noqa: PLC0415 - rich
     from irrunner.engine.intake import take_for  # noqa: PLC0415 - the engine
 
     services: Context = context.obj
@@ -166,7 +170,7 @@ def plan(
         live.show_document(services, taken.about(), as_json=as_json)
         return taken.exit_code
     steps = runner.plan(chosen, taken.inputs, taken.finding, drill=taken.drill)
-    live.show_plan(live.plan_document(chosen, steps, runner), as_json=as_json)
+    live.show_document(services, plan_document(chosen, steps, runner), as_json=as_json)
     return EXIT_DONE
 
 
@@ -180,15 +184,14 @@ def runs(
 
     Example: irrunner runs --all
     """
-    from irrunner.cli import live  # noqa: PLC0415 - rich
-    from irrunner.engine.reading import row_document  # noqa: PLC0415 - the engine
+    from irrunner.cli.records import show_runs  # noqa: PLC0415 - rich
 
     services: Context = context.obj
-    rows = [row_document(row) for row in services.store.runs(open_only=not every, limit=limit)]
+    rows = [asdict(row) for row in services.store.runs(open_only=not every, limit=limit)]
     if as_json:
         print_json(rows)
     else:
-        live.show_runs(rows, every=every)
+        show_runs(rows, services.clock.now(), every=every)
     return EXIT_DONE
 
 
@@ -214,11 +217,11 @@ def watch(context: typer.Context, run: RunId, *, as_json: Json = False) -> int:
     from irrunner.engine.reading import document, follow  # noqa: PLC0415 - the engine
 
     services: Context = context.obj
-    for record in follow(services.store, services.clock, run):
-        if as_json:
-            print_json_line(record.as_dict())
-        else:
-            live.show_record(record)
+    with live.progress(services, as_json=as_json) as watched:
+        for record in follow(services.store, services.clock, run):
+            if as_json:
+                print_json_line(record.as_dict())
+            watched.record(record)
     if not as_json:
         live.show_document(services, document(services.store, services.compiler, run), as_json=False)
     return EXIT_DONE
@@ -229,17 +232,18 @@ def timeline(context: typer.Context, run: RunId, *, as_json: Json = False) -> in
 
     Example: irrunner timeline 0198 --json
     """
-    from irrunner.cli import live  # noqa: PLC0415 - rich
+    from irrunner.cli.records import Timeline, require_intact  # noqa: PLC0415 - rich
 
     services: Context = context.obj
     row = services.store.run(run)
     report = services.store.verify(row.run_id)
+    listing = None if as_json else Timeline()
     for record in services.store.records(row.run_id):
-        if as_json:
+        if listing is None:
             print_json_line(record.as_dict())
         else:
-            live.show_record(record)
-    live.require_intact(row.run_id, report)
+            listing.show(record)
+    require_intact(row.run_id, report)
     return EXIT_DONE
 
 

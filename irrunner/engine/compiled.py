@@ -53,11 +53,22 @@ class Compiler:
         return found
 
     def evaluator(self, playbook: Playbook) -> Evaluator:
-        """Return the playbook's evaluator; compiled expressions are kept in it."""
+        """Return the playbook's evaluator; compiled expressions are kept in it.
+
+        The same text is another playbook where it is somebody's callee (its expressions have other
+        places) or runs other callees (their outputs have other types).
+        """
+        key = canonical(_texts(playbook))
         with self._lock:
-            evaluator = self._evaluators.get(playbook.sha256)
+            evaluator = self._evaluators.get(key)
             if evaluator is None:
                 while len(self._evaluators) >= KEPT:
                     self._evaluators.pop(next(iter(self._evaluators)))
-                evaluator = self._evaluators[playbook.sha256] = Evaluator(playbook, self.registry)
+                evaluator = self._evaluators[key] = Evaluator(playbook, self.registry)
         return evaluator
+
+
+def _texts(playbook: Playbook) -> list[object]:
+    """Return what a playbook's expressions depend on: where it stands, its text, its callees'."""
+    callees = [_texts(callee) for callee in playbook.callees.values()]
+    return [playbook.place.file, playbook.sha256, callees]

@@ -20,13 +20,13 @@ from irrunner.clock import IdSource
 from irrunner.engine import loaded as kinds
 from irrunner.engine.driver import Driver
 from irrunner.engine.loaded import LoadedRun, load_run
+from irrunner.engine.owner import LEASE_TTL_S, take_lease
 from irrunner.engine.stepping import Services
 from irrunner.errors import IRRunnerError, LeaseLost, RunBusy
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, RunChange, Store
 from irrunner.vocabulary import RunStatus
 
-LEASE_TTL_S = 30.0
 RENEW_EVERY_S = 10.0
 REQUESTS_EVERY_S = 0.2
 
@@ -122,7 +122,7 @@ class EmbeddedEngine:
         Raises:
             RunBusy: If another process drives it.
         """
-        lease = self._store.acquire(run_id, self.owner, LEASE_TTL_S)
+        lease = take_lease(self._store, run_id, self.owner)
         if lease is None:
             raise RunBusy(f"run {run_id} is driven by another process", hint=f"irrunner watch {run_id}")
         driver = self.adopt(lease)

@@ -1,4 +1,4 @@
-"""What the store says of a run, without AWS: for `show`, `runs`, `timeline`, `watch`."""
+"""What the store says of a run, without AWS: for `show` and `watch`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from irrunner.clock import Clock
 from irrunner.engine.compiled import Compiler
 from irrunner.engine.report import run_document
 from irrunner.journal.records import Record
-from irrunner.journal.store import RunRow, Store
-
-
-def row_document(row: RunRow) -> dict[str, Any]:
-    """Return one line of ``irrunner runs --json``."""
-    return {name: getattr(row, name) for name in RunRow.__dataclass_fields__}
+from irrunner.journal.store import Store
 
 
 def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from irrunner.vocabulary import Outcome, Phase, Risk, RunStatus
 SHOWN = (Uses, Approve, Manual, Wait, WaitUntil)
 EVIDENCE_PREFIXES = ("aws.ebs.", "evidence.")
 SETTING_CODES = frozenset({"forensics-not-configured", "settings-invalid"})
+ENVIRONMENT_CODES = SETTING_CODES | {"credentials-invalid"}
+"""Why a run fails before it changes anything, through nothing that the playbook could do better."""
 
 
 def objective_of(action_id: str, phase: str | None, registry: Registry) -> str | None:
@@ -82,16 +84,18 @@ def run_document(row: RunRow, records: Sequence[Record], compiler: Compiler) -> 
 def exit_code(document: Mapping[str, Any]) -> int:
     """Return the exit code of a run's document."""
     status = document["status"]
+    if document["undoes"] and any(step["error"] for step in document["steps"]):
+        return EXIT_FAILED
     if status == RunStatus.WAITING or any(step.get("held") for step in document["steps"]):
         return EXIT_WAITING
-    if status == RunStatus.SUCCEEDED:
+    if status in (RunStatus.SUCCEEDED, RunStatus.RUNNING):
         return EXIT_DONE
     if status == RunStatus.NO_PLAYBOOK:
         return EXIT_ENVIRONMENT
-    failures = [step["error"]["code"] for step in document["steps"] if step.get("error")]
-    if status == RunStatus.PARTIAL and failures and set(failures) <= SETTING_CODES:
-        return EXIT_ENVIRONMENT
-    return EXIT_FAILED
+    failures = {step["error"]["code"] for step in document["steps"] if step["error"]}
+    untouched = not any(step["calls"] for step in document["steps"] if step["phase"] == Phase.CONTAINMENT)
+    excused = SETTING_CODES if status == RunStatus.PARTIAL else ENVIRONMENT_CODES if untouched else frozenset()
+    return EXIT_ENVIRONMENT if failures and failures <= excused else EXIT_FAILED
 
 
 def _times(records: Iterable[Record]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +16,10 @@ from typing import Any
 from irrunner.actions.contract import Where
 from irrunner.clock import IdSource, iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.embedded import LEASE_TTL_S, EmbeddedEngine, Observer
+from irrunner.engine.embedded import EmbeddedEngine, Observer
 from irrunner.engine.loaded import RunFacts, started_draft
 from irrunner.engine.open_gates import open_gates
+from irrunner.engine.owner import LEASE_TTL_S, owner_name
 from irrunner.engine.planner import PlannedStep, Planner
 from irrunner.engine.report import run_document
 from irrunner.engine.requests import approve_body
@@ -52,11 +52,6 @@ class Approver:
     def as_dict(self) -> dict[str, str]:
         """Return JSON-able data; ``id`` is who they are for the "distinct approvers" rule."""
         return {"id": f"os:{self.os_user}", "aws": self.aws_arn, "via": "local"}
-
-
-def owner_name() -> str:
-    """Return the name of this process in leases."""
-    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
 
 
 class Runner:
@@ -192,16 +187,17 @@ class Runner:
     def attach(self, row: RunRow, finding: Finding) -> None:
         """Append a newer update of the finding to an open run (or remember it, where another drives)."""
         self.store.attach_event(row.run_id, finding.event_key)
+        severity = max(row.severity, finding.severity)
         body = {
             "event_key": finding.event_key,
-            "severity": max(row.severity, finding.severity),
+            "severity": severity,
             "updated_at": finding.updated_at,
         }
         lease = self.store.acquire(row.run_id, self.owner, LEASE_TTL_S)
         if lease is None:
             self.store.request(row.run_id, "attach", body)
             return
-        self.store.append(lease, [Draft(kinds.ATTACHED, body)], RunChange(severity=body["severity"]))
+        self.store.append(lease, [Draft(kinds.ATTACHED, body)], RunChange(severity=severity))
         self.store.release(lease)
 
     # -- people -------------------------------------------------------------------------------

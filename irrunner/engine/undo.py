@@ -19,6 +19,7 @@ from irrunner.actions.sending import Sender
 from irrunner.clock import iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.loaded import RunFacts, facts_of
+from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.stepping import Binding, Services, error_of
 from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost
 from irrunner.journal.records import Draft, Record
@@ -28,7 +29,6 @@ from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
 UNDO_INTENT = "undo_intent"
 UNDO_OUTCOME = "undo_outcome"
 SIMULATED_POLL_S = 0.1
-LEASE_TTL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)

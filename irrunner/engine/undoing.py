@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from irrunner.engine.embedded import LEASE_TTL_S
 from irrunner.engine.loaded import LoadedRun, RunFacts, facts_of, load_run, started_draft
+from irrunner.engine.owner import LEASE_TTL_S, take_lease
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
 from irrunner.errors import RunBusy, RunNotResumable
@@ -54,7 +54,7 @@ class Undoing:
         Raises:
             RunBusy: If another process drives it.
         """
-        lease = self._store.acquire(row.run_id, self._runner.owner, LEASE_TTL_S)
+        lease = take_lease(self._store, row.run_id, self._runner.owner)
         if lease is None:
             raise RunBusy(
                 f"run {row.run_id} is driven by another process", hint=f"irrunner watch {row.run_id}"

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 
-def take(connection: Connection, run_id: str, owner: str, now: str, expires_at: str) -> Lease | None:
-    """Take the lease where it is free or expired; None where somebody holds it.
+def take(
+    connection: Connection, run_id: str, owner: str, now: str, expires_at: str, *, instead_of: str | None
+) -> Lease | None:
+    """Take the lease where it is free, expired or of a holder that is gone; None where somebody holds it.
 
     Raises:
         RunNotFound: If there is no such run.
@@ -29,7 +31,7 @@ def take(connection: Connection, run_id: str, owner: str, now: str, expires_at: 
         raise RunNotFound(f"no run {run_id}", hint="`irrunner runs` lists them", run_id=run_id)
     if row.ended_at is not None:
         raise RunNotResumable(f"run {run_id} ended at {row.ended_at}", run_id=run_id)
-    if row.lease_owner is not None and row.lease_expires_at > now:
+    if row.lease_owner not in (None, instead_of) and row.lease_expires_at > now:
         return None
     lease = Lease(run_id, owner, row.lease_epoch + 1)
     values = {"lease_owner": owner, "lease_expires_at": expires_at, "lease_epoch": lease.epoch}

@@ -94,9 +94,13 @@ class SqlStore:
         self._write(write)
         return lease
 
-    def acquire(self, run_id: str, owner: str, ttl_s: float) -> Lease | None:
+    def acquire(
+        self, run_id: str, owner: str, ttl_s: float, *, instead_of: str | None = None
+    ) -> Lease | None:
         """See :class:`irrunner.journal.store.Store`."""
-        return self._write(lambda c: leases.take(c, run_id, owner, self._now(), self._now(ttl_s)))
+        return self._write(
+            lambda c: leases.take(c, run_id, owner, self._now(), self._now(ttl_s), instead_of=instead_of)
+        )
 
     def renew(self, lease: Lease, ttl_s: float) -> None:
         """See :class:`irrunner.journal.store.Store`."""

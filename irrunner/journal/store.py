@@ -127,8 +127,16 @@ class Store(Protocol):
             JournalUnavailable: If the store cannot be written.
         """
 
-    def acquire(self, run_id: str, owner: str, ttl_s: float) -> Lease | None:
+    def acquire(
+        self, run_id: str, owner: str, ttl_s: float, *, instead_of: str | None = None
+    ) -> Lease | None:
         """Take the lease if it is free or has expired; bump the epoch. None if it is held.
+
+        Args:
+            run_id: The run.
+            owner: Who takes it.
+            ttl_s: For how many seconds.
+            instead_of: A holder that is known to be gone: its lease counts as expired.
 
         Raises:
             RunNotFound: If there is no such run.

@@ -95,7 +95,7 @@ def _check_step(draft: Draft, registry: Registry, visit: Visit) -> Iterator[Prob
         yield from _check_approved(draft, registry, visit, kind)
     elif isinstance(kind, Run):
         yield from _check_call(draft, registry, visit, kind)
-    elif isinstance(kind, Approve) and kind.minimum > 1 and visit.view.loops:
+    elif isinstance(kind, Approve) and kind.minimum > 1 and visit.inner.loops:
         message = "an approval by several people inside a `for_each` asks them for every item; move it before"
         yield Problem(step.place, "approval-in-loop", message, "warning")
 

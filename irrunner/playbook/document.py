@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from irrunner.actions.registry import Registry
+from irrunner.findings.pattern_checks import pattern_problems
 from irrunner.playbook import words
 from irrunner.playbook.model import (
     EventTrigger,
@@ -165,18 +166,23 @@ def _pattern(reader: StepReader, node: Node) -> Mapping[str, object]:
     if not isinstance(node, MappingNode) or not node.entries:
         reader.problem(node.place, "wrong-type", "an event pattern is a mapping with at least one field")
         return {}
-    _check_pattern(reader, node)
-    return cast("Mapping[str, object]", reader.plain(node))
+    pattern = reader.plain(node)
+    places = dict(_pattern_places(node, ""))
+    for path, message in pattern_problems(pattern):
+        where = f"{path}: " if path else ""
+        reader.problem(places.get(path, node.place), "event-pattern", f"{where}{message}")
+    return cast("Mapping[str, object]", pattern)
 
 
-def _check_pattern(reader: StepReader, node: MappingNode) -> None:
-    """Values of an event pattern stand in lists. Source: EventBridge user guide, "Event patterns"."""
-    for key, value in node.entries.values():
-        if isinstance(value, MappingNode):
-            _check_pattern(reader, value)
-        elif not isinstance(value, Sequence) or not value.items:
-            message = f"the values of {key.text!r} stand in a list that is not empty: [{'...'}]"
-            reader.problem(value.place, "event-pattern", message)
+def _pattern_places(node: Node, path: str) -> Iterator[tuple[str, Place]]:
+    """Yield where each part of a pattern stands, by the paths of :func:`pattern_problems`."""
+    yield path, node.place
+    if isinstance(node, MappingNode):
+        for name, (_, value) in node.entries.items():
+            yield from _pattern_places(value, f"{path}.{name}" if path else name)
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            yield from _pattern_places(item, f"{path}[{index}]")
 
 
 def _inputs(reader: StepReader, fields: Fields) -> dict[str, Input]:

@@ -6,9 +6,10 @@ otherwise, and the AWS page that says so. ``exempt: reason`` on the step waives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from irrunner.playbook.document import Draft
@@ -29,7 +30,8 @@ class OrderRule:
         action: What the rule is about.
         after: What must come before.
         how: ``certain``: it must have succeeded on every way here. ``earlier``: if the playbook does it, then
-            before. ``anywhere``: the playbook must do it at all.
+            on some way here, and not beside it in a ``parallel``; behind a ``run`` too. ``anywhere``: the
+            playbook must do it at all.
         given: Only in playbooks that use one of these (else: always).
         waived_by_order: ``order:`` value that waives the rule.
         severity: A warning is shown, and loads.
@@ -133,35 +135,68 @@ def check_order(
         promised: Steps that the conditions around a step make sure of.
     """
     playbook = draft.playbook
-    done = {step.id: actions_of(step, playbook.callees) for step in playbook.walk()}
-    position = {step.id: index for index, step in enumerate(playbook.walk())}
+    steps = {step.id: step for step in playbook.walk()}
+    done = {name: actions_of(step, playbook.callees) for name, step in steps.items()}
     everything = frozenset().union(*done.values())
     for visit in visits:
-        kind = visit.step.kind
-        if not isinstance(kind, Uses) or kind.exempt:
-            continue
-        certain = frozenset().union(
-            *(done[name] for name in visit.view.certain | promised(visit) if name in done)
-        )
-        earlier = [done[name] for name, index in position.items() if index < position[visit.step.id]]
-        seen = {"certain": certain, "earlier": frozenset().union(*earlier), "anywhere": everything}
-        for rule in RULES:
-            if _breaks(rule, kind.action, playbook, seen, everything):
-                place = draft.place(visit.step.place, "uses")
-                yield Problem(place, rule.rule, f"{rule.message}. Source: {rule.source}", rule.severity)
-        yield from _revokes_user(draft, visit.step, kind)
+        acting = _acting(visit.step, playbook.callees)
+        before = visit.view.certain | promised(visit)
+        seen = {
+            "certain": _union(done[name] for name in before if name in done),
+            "earlier": _union(
+                _all_actions(steps[name], playbook.callees)
+                for name in before | visit.view.possible
+                if name in steps
+            ),
+            "anywhere": everything,
+        }
+        for action in sorted(acting):
+            for rule in RULES:
+                if _breaks(rule, visit.step, action, playbook, seen):
+                    place = draft.place(visit.step.place, _PARTS[type(visit.step.kind)])
+                    yield Problem(place, rule.rule, f"{rule.message}. Source: {rule.source}", rule.severity)
+        if isinstance(visit.step.kind, Uses) and acting:
+            yield from _revokes_user(draft, visit.step, visit.step.kind)
+
+
+_PARTS: Mapping[type, str] = MappingProxyType({Uses: "uses", Run: "run"})
+
+
+def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
+
+
+def _acting(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
+    """Return the actions of a step, or of its callee, that no reason exempts."""
+    kind = step.kind
+    if isinstance(kind, Uses):
+        return frozenset() if kind.exempt else frozenset({kind.action})
+    if isinstance(kind, Run) and kind.playbook in callees:
+        callee = callees[kind.playbook]
+        return _union(_acting(inner, callee.callees) for inner in callee.walk())
+    return frozenset()
+
+
+def _all_actions(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
+    """Return the actions that a step may have done; behind a ``for_each`` its inner steps are out of sight."""
+    inner = (child for sequence in step.children() for child in sequence) if step.for_each else ()
+    return actions_of(step, callees) | _union(_all_actions(child, callees) for child in inner)
 
 
 def _breaks(
-    rule: OrderRule,
-    action: str,
-    playbook: Playbook,
-    seen: dict[str, frozenset[str]],
-    everything: frozenset[str],
+    rule: OrderRule, step: Step, action: str, playbook: Playbook, seen: Mapping[str, frozenset[str]]
 ) -> bool:
-    if not _matches(rule.action, action) or playbook.order == rule.waived_by_order:
+    orders = {playbook.order}
+    if isinstance(step.kind, Run):  # what a callee must do in its own order is checked where it is written
+        callee = playbook.callees[step.kind.playbook]
+        orders.add(callee.order)
+        if rule.how != "earlier" or any(
+            _matches(rule.after, other) for other in actions_of(step, playbook.callees)
+        ):
+            return False
+    if not _matches(rule.action, action) or rule.waived_by_order in orders:
         return False
-    if rule.given and not any(_matches(rule.given, other) for other in everything):
+    if rule.given and not any(_matches(rule.given, other) for other in seen["anywhere"]):
         return False
     return not any(_matches(rule.after, other) for other in seen[rule.how])
 

@@ -207,9 +207,16 @@ def _after(step: Step, view: View, visits: list[Visit], sequence: tuple[Step, ..
         failed = replace(view.gaining(frozenset(), certain - {step.id} | possible), failing=True)
         handled = _sequence(step.on_failure, failed, visits)
         possible |= handled.certain - view.certain | handled.possible
-    if step.when is not None or step.on_failure != "stop":
+    if step.when is not None or step.on_failure != "stop" or _may_be_passed(step):
         certain, possible = frozenset(), certain | possible
     return view.gaining(certain, possible)
+
+
+def _may_be_passed(step: Step) -> bool:
+    """Return whether a step may be passed without having succeeded: denied, or no branch chosen."""
+    kind = step.kind
+    gate = isinstance(kind, Approve) or (isinstance(kind, Choose) and not kind.otherwise)
+    return gate and step.for_each is None
 
 
 def _gain(step: Step, inner: View, visits: list[Visit]) -> tuple[frozenset[str], frozenset[str]]:

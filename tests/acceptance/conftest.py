@@ -12,6 +12,11 @@ import pytest
 from tests.acceptance.served_world import CommandLine, Served, serve
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make crash` kill more often than the tests do."""
+    parser.addoption("--kill-points", type=int, default=12, help="how often test_crash.py kills a runner")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything here: it runs processes."""
     here = Path(__file__).parent

@@ -66,9 +66,11 @@ def instance_event(directory: Path, name: str = "instance", *, tags: dict[str, s
     return _write(directory, name, _event("Backdoor:EC2/C&CActivity.B", resource, **changes))
 
 
-def key_event(directory: Path, name: str = "key", **changes: Any) -> Path:
+def key_event(
+    directory: Path, name: str = "key", *, key: str = KEY, user: str = "alice", **changes: Any
+) -> Path:
     """Write an event about a user's access key, and return its path."""
-    details = {"accessKeyId": KEY, "userName": "alice", "userType": "IAMUser", "principalId": "AIDA1"}
+    details = {"accessKeyId": key, "userName": user, "userType": "IAMUser", "principalId": "AIDA1"}
     resource = {"resourceType": "AccessKey", "accessKeyDetails": details}
     return _write(directory, name, _event("Discovery:IAMUser/AnomalousBehavior", resource, **changes))
 

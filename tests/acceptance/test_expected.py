@@ -38,9 +38,8 @@ def test_what_a_person_decides_is_left_alone(
     """The event ends with exit code 3 and the reason of the table; no run is made."""
     for name, value in one_world.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(app, "Context", lambda: services)
 
-    code = app.run(["respond", "--event", str(findings_dir / row.event), "--json"])
+    code = app.run(["respond", "--event", str(findings_dir / row.event), "--json"], services)
 
     document = json.loads(capsys.readouterr().out)
     assert (code, document["exit_code"]) == (row.exit_code, row.exit_code), document
@@ -64,7 +63,7 @@ def test_what_is_contained_is_seen_by_an_outsider_and_undone(
     irrunner = command_line(world, world.resources["region"])
     before = world.state()
 
-    done = irrunner("respond", "--event", event, "--json")
+    done = irrunner.program("respond", "--event", event, "--json")
     document = done.document
 
     assert done.code == row.exit_code, (done.err, document)

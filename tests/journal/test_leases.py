@@ -40,6 +40,19 @@ def test_a_lease_excludes_until_it_expires(store: SqlStore, begin: Begin, clock:
     assert store.run("run-1").records == 1
 
 
+def test_a_lease_is_taken_from_a_holder_that_is_gone(store: SqlStore, begin: Begin) -> None:
+    """Who proves that the holder is gone need not wait; another's lease meanwhile is not touched."""
+    old = begin("run-1")
+    assert store.acquire("run-1", "you", 30, instead_of="somebody else") is None
+
+    new = store.acquire("run-1", "you", 30, instead_of=old.owner)
+
+    assert new == Lease("run-1", "you", 2)
+    assert store.acquire("run-1", "late", 30, instead_of=old.owner) is None
+    with pytest.raises(LeaseLost):
+        store.append(old, [Draft("late", {})])
+
+
 def test_an_expired_lease_that_nobody_took_still_appends(
     store: SqlStore, begin: Begin, clock: ManualClock
 ) -> None:

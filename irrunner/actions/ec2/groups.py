@@ -26,6 +26,7 @@ DESCRIPTIONS: Final = {
     QUARANTINE: "irrunner: isolates compromised instances; has no rules",
     CONVERSION: "irrunner: passed through on the way to quarantine; allows everything",
 }
+ALREADY_REVOKED: Final = ("InvalidSecurityGroupRuleId.NotFound",)
 DESCRIBE_GROUPS: Final = (
     Permission("ec2:DescribeSecurityGroups"),
     Permission("ec2:DescribeSecurityGroupRules"),
@@ -221,6 +222,7 @@ def _revoke_born(group: Token, suffix: str) -> Call:
             ),
         ),
         skip_if_empty=born,
+        tolerate=ALREADY_REVOKED,
     )
 
 
@@ -239,7 +241,34 @@ def _revoke(group: Group, *, egress: bool) -> Call:
         before=ids,
         after=[],
         reversible=False,
-        tolerate=("InvalidSecurityGroupRuleId.NotFound",),
+        tolerate=ALREADY_REVOKED,
+    )
+
+
+def close_conversion(group: str | Token) -> tuple[Call, ...]:
+    """Return the calls after which the conversion group allows nothing: for an interface that is stuck in it.
+
+    Args:
+        group: Its id, or the token of one that was made just before.
+    """
+    return tuple(_close(group, egress=egress) for egress in (False, True))
+
+
+def _close(group: str | Token, *, egress: bool) -> Call:
+    direction = "egress" if egress else "ingress"
+    rules = f"open-{direction}"
+    path = f"SecurityGroupRules[?IsEgress == `{str(egress).lower()}`].SecurityGroupRuleId"
+    filters = [{"Name": "group-id", "Values": [group]}]
+    return Call(
+        f"ec2:RevokeSecurityGroup{direction.capitalize()}",
+        {"GroupId": group, "SecurityGroupRuleIds": Token(rules)},
+        target=str(group),
+        summary=f"Take all {direction} rules off the conversion group {group}, which cuts what is in it off",
+        after=[],
+        reversible=False,
+        reads=(Read("ec2:DescribeSecurityGroupRules", {"Filters": filters}, {rules: path}),),
+        skip_if_empty=rules,
+        tolerate=ALREADY_REVOKED,
     )
 
 

@@ -25,6 +25,7 @@ from irrunner.actions.ec2.groups import (
     CHANGE_GROUPS,
     DESCRIBE_GROUPS,
     VpcGroups,
+    close_conversion,
     look_at_groups,
     want_conversion,
     want_quarantine,
@@ -226,7 +227,7 @@ def _vpc_calls(params: IsolateParams, state: IsolateState, groups: VpcGroups) ->
         yield from wanted.calls
     yield from (record_prior_groups(interface) for interface in out if _unrecorded(interface, groups))
     for interface in out:
-        yield from _pair(interface, conversion if interface in unconverted else None, quarantine.ref)
+        yield from _moves(interface, groups, conversion if interface in unconverted else None, quarantine.ref)
 
 
 def _converted(interface: Interface, groups: VpcGroups) -> bool:
@@ -241,13 +242,36 @@ def _unrecorded(interface: Interface, groups: VpcGroups) -> bool:
     return fits and own.isdisjoint(interface.group_ids) and interface.group_ids != interface.prior_group_ids
 
 
-def _pair(interface: Interface, conversion: str | Token | None, quarantine: str | Token) -> Iterator[Call]:
+def _moves(
+    interface: Interface, groups: VpcGroups, conversion: str | Token | None, quarantine: str | Token
+) -> Iterator[Call]:
     eni = interface.network_interface_id
     before: tuple[object, ...] = interface.group_ids
+    passing = conversion or _passing(interface, groups)
     if conversion is not None:
         yield move(eni, before, [conversion], f"Make the open flows of {eni} untracked, in")
         before = (conversion,)
-    yield move(eni, before, [quarantine], f"Cut {eni} off, in")
+    cut = move(eni, before, [quarantine], f"Cut {eni} off, in")
+    yield replace(cut, fallbacks=tuple(_ways_out(interface, passing))) if passing else cut
+
+
+def _passing(interface: Interface, groups: VpcGroups) -> str | None:
+    """Return the conversion group, if the interface is in it."""
+    conversion = groups.conversion
+    return conversion.group_id if conversion and conversion.group_id in interface.group_ids else None
+
+
+def _ways_out(interface: Interface, conversion: str | Token) -> Iterator[tuple[Call, ...]]:
+    """Yield what to do where an interface may not enter quarantine and stands in the open group.
+
+    Back where it was it is at least no more exposed than before. Where that is not known, or refused too,
+    the open group is closed: other isolations in the VPC open it again when they need it.
+    """
+    eni = interface.network_interface_id
+    prior = interface.prior_group_ids if conversion in interface.group_ids else interface.group_ids
+    if prior and conversion not in prior:
+        yield (move(eni, (conversion,), prior, f"Put {eni} back into"),)
+    yield close_conversion(conversion)
 
 
 def _restore(before: IsolateState, now: IsolateState, keys: frozenset[str]) -> Iterator[Call]:

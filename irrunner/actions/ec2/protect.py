@@ -14,6 +14,7 @@ from irrunner.actions.contract import (
     LookContext,
     Model,
     Permission,
+    PlannedOutputs,
     Refused,
     Settled,
     State,
@@ -65,9 +66,10 @@ class Guard:
         return {self.answer: {"Value": value}}
 
 
+STOP_PROTECTION = "disableApiStop"
 GUARDS = (
     Guard("disableApiTermination", wanted=True, words="termination protection", needs_ebs_root=False),
-    Guard("disableApiStop", wanted=True, words="stop protection", needs_ebs_root=True),
+    Guard(STOP_PROTECTION, wanted=True, words="stop protection", needs_ebs_root=True),
     Guard(
         "instanceInitiatedShutdownBehavior",
         wanted="stop",
@@ -99,7 +101,12 @@ class ProtectState(State):
     volumes: tuple[Volume, ...]
 
     def footprint(self) -> dict[str, str | bool]:
-        """Return attribute of the instance, and volume's DeleteOnTermination, to value."""
+        """Return attribute of the instance, and volume's DeleteOnTermination, to value.
+
+        Nothing where it has ended: AWS changes no attribute of it any more.
+        """
+        if self.instance_state in ENDING:
+            return {}
         guards = {f"{self.instance_id}/{name}": value for name, value in self.guards.items()}
         return guards | {_volume_key(volume): volume.delete_on_termination for volume in self.volumes}
 
@@ -213,6 +220,12 @@ class ProtectInstance(Action[OneInstance, ProtectState]):
         doomed = {volume.volume_id: False for volume in state.volumes if volume.delete_on_termination}
         calls += _keep_volumes(state, doomed)
         return Act(tuple(calls)) if calls else Settled(_outputs(state), tuple(_warnings(state)))
+
+    def foresee(self, params: OneInstance, state: ProtectState, step: str) -> PlannedOutputs:
+        """Tell later steps of a plan that the instance will be protected from stop: it is lifted first."""
+        stopping = any(guard.attribute == STOP_PROTECTION and _applies(guard, state) for guard in GUARDS)
+        facts = {params.instance_id: {"stop_protected": True}} if stopping else {}
+        return PlannedOutputs(super().foresee(params, state, step).outputs, facts)
 
     def targets(self, params: OneInstance, where: Where) -> tuple[str, ...]:
         """Return the instance."""

@@ -118,7 +118,8 @@ class StopInstance(Action[OneInstance, StopState]):
         return StopState(
             instance_id=params.instance_id,
             instance_state=state_of(instance),
-            stop_protected=bool(protection.get("DisableApiStop", {}).get("Value")),
+            stop_protected=bool(protection.get("DisableApiStop", {}).get("Value"))
+            or bool(ctx.planned.get(params.instance_id, {}).get("stop_protected")),
             ebs_root=instance.get("RootDeviceType") != "instance-store",
             auto_scaling_group=auto_scaling_group(instance),
         )

@@ -24,6 +24,7 @@ from irrunner.actions.ids import AccessKeyId, UserName
 from irrunner.actions.registry import action
 from irrunner.actions.runtime import protected_target
 from irrunner.clock import iso
+from irrunner.errors import ActionDenied
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 TEMPORARY = "ASIA"
@@ -103,7 +104,7 @@ class DeactivateAccessKey(Action[DeactivateAccessKeyParams, DeactivateAccessKeyS
         key_id = params.access_key_id
         if key_id.startswith(TEMPORARY):
             return DeactivateAccessKeyState(access_key_id=key_id, user_name=None, status=None)
-        answer = ctx.api.call("iam:GetAccessKeyLastUsed", AccessKeyId=key_id)
+        answer = _last_used(ctx, params)
         user_name = answer.get("UserName") or None
         keys = (
             ctx.api.pages("iam:ListAccessKeys", "AccessKeyMetadata", UserName=user_name) if user_name else []
@@ -158,6 +159,23 @@ class DeactivateAccessKey(Action[DeactivateAccessKeyParams, DeactivateAccessKeyS
     ) -> tuple[Call, ...]:
         """Give the key the status that it had."""
         return (_set_status(now, before.status),) if before.status and keys else ()
+
+
+def _last_used(ctx: LookContext, params: DeactivateAccessKeyParams) -> Mapping[str, Any]:
+    """Ask whose the key is and when it was used.
+
+    AWS answers ``AccessDenied`` for a key that does not exist, as for one that we may not ask about. Where
+    the user is named, its list of keys tells which of the two it is.
+
+    Source: IAM API reference, GetAccessKeyLastUsed; observed by users, not documented there.
+    """
+    try:
+        return ctx.api.call("iam:GetAccessKeyLastUsed", AccessKeyId=params.access_key_id)
+    except ActionDenied as problem:
+        if params.user_name is None:
+            hint = f"{problem.hint}; AWS says the same of a key that does not exist (any more)"
+            raise ActionDenied(problem.message, hint=hint, **problem.detail) from problem
+        return {"UserName": params.user_name}
 
 
 def _is_protected(ctx: LookContext, user_name: str | None) -> bool:

@@ -1,0 +1,444 @@
+"""Every action through every mishap, on the simulated organisation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from irrunner.actions.contract import AnyAction, Call
+from irrunner.actions.ec2.interfaces import PRIOR_GROUPS
+from irrunner.actions.registry import Registry
+from irrunner.actions.sending import SentCall
+from irrunner.aws.operations import iam_action
+from irrunner.aws.policy import LIMIT_CHARACTERS, session_policy
+from irrunner.errors import ActionDenied, ActionError
+from irrunner.vocabulary import Outcome, Settle, UndoPolicy
+from tests.contracts.bench import RUN_ID, Bench, Dying, Ended, Killed
+from tests.contracts.conftest import OpenWorld
+from tests.contracts.rows import LOCAL, ROWS, Row, terminate
+
+TOKEN = re.compile(r"<[^<>]+>")
+SNAPSHOT_ID = re.compile(r"snap-[0-9a-f]{17}")
+CHANGING = [row for row in ROWS if row.operations]
+STRUCK = [
+    pytest.param(row, operation, id=f"{row}-{operation}") for row in CHANGING for operation in row.operations
+]
+UNDOABLE = [
+    row for row in CHANGING if row.action not in {"aws.ebs.snapshot-instance", "aws.ebs.copy-to-forensics"}
+]
+every_row = pytest.mark.parametrize("row", ROWS, ids=str)
+every_change = pytest.mark.parametrize("row", CHANGING, ids=str)
+every_undo = pytest.mark.parametrize("row", UNDOABLE, ids=str)
+every_operation = pytest.mark.parametrize(("row", "operation"), STRUCK)
+
+
+class Clean:
+    """What an action does where nothing goes wrong, found once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Counter[str], dict[str, Any], Ended]] = {}
+
+    def of(self, row: Row, open_world: OpenWorld) -> tuple[Counter[str], dict[str, Any], Ended]:
+        """Return effects, the state of the cloud, and the attempt."""
+        if str(row) not in self._known:
+            with open_world() as bench:
+                action, values, earlier = prepared(bench, row)
+                ended = bench.run(action, values)
+                self._known[str(row)] = (bench.effects() - earlier, settled_state(bench), ended)
+        return self._known[str(row)]
+
+
+@pytest.fixture(scope="session")
+def clean() -> Clean:
+    """Runs without mishaps."""
+    return Clean()
+
+
+def prepared(bench: Bench, row: Row) -> tuple[AnyAction, Any, Counter[str]]:
+    """Arrange a row; return action, parameters, and the effects of arranging."""
+    values = row.arrange(bench)
+    return bench.registry.get(row.action), values, bench.effects()
+
+
+def settled_state(bench: Bench) -> dict[str, Any]:
+    """Return the state of the cloud once everything asynchronous has come to its end."""
+    bench.clock.advance(3600)
+    return bench.world.state()
+
+
+def comparable(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in which new things are told by what they are, for ids come in the order of making.
+
+    What optional calls write (the record of prior groups) is left out.
+    """
+    text = json.dumps(state, sort_keys=True)
+    for account in state["accounts"].values():
+        for region in account["regions"].values():
+            for group_id, group in region["security_groups"].items():
+                text = text.replace(group_id, group["name"])
+    told: dict[str, Any] = json.loads(SNAPSHOT_ID.sub("a snapshot", text), object_pairs_hook=_told)
+    return told
+
+
+def _told(pairs: list[tuple[str, Any]]) -> Any:
+    if pairs and all(name == "a snapshot" for name, _ in pairs):
+        return sorted(json.dumps(value, sort_keys=True) for _, value in pairs)
+    return {name: value for name, value in pairs if name != PRIOR_GROUPS}
+
+
+def needed(effects: Counter[str], row: Row) -> Counter[str]:
+    """Return the effects without those of optional calls."""
+    return Counter({name: count for name, count in effects.items() if name not in row.optional})
+
+
+def claimed(calls: Iterable[Call | SentCall]) -> Counter[tuple[str, str]]:
+    """Return (operation, target) pairs."""
+    return Counter((call.operation, call.target) for call in calls)
+
+
+def matches(planned: Counter[tuple[str, str]], sent: Counter[tuple[str, str]]) -> bool:
+    """Whether what was sent is what was planned: a token stands for any target."""
+    exact = Counter({pair: count for pair, count in planned.items() if not TOKEN.search(pair[1])})
+    if exact - sent:
+        return False
+    tokens = Counter[str]()
+    for (operation, _), count in (planned - exact).items():
+        tokens[operation] += count
+    rest = Counter[str]()
+    for (operation, _), count in (sent - exact).items():
+        rest[operation] += count
+    return tokens == rest
+
+
+def test_every_action_has_a_row(registry: Registry) -> None:
+    """A new action without scenarios fails here."""
+    assert {action.id for action in registry} == {row.action for row in ROWS} | set(LOCAL)
+
+
+def test_every_changing_action_is_struck(registry: Registry) -> None:
+    """Rows without operations are those of actions that declare no permission to act."""
+    acting = {action.id for action in registry if any(entry.use == "act" for entry in action.permissions)}
+    assert acting == {row.action for row in CHANGING}
+
+
+@every_change
+def test_rows_name_every_operation(row: Row, clean: Clean, open_world: OpenWorld) -> None:
+    """No change escapes the faults: the operations of a row are those that its action sends."""
+    _, _, ended = clean.of(row, open_world)
+    assert {call.operation for call in ended.run.sender.sent} == set(row.operations)
+
+
+@every_row
+def test_a_plan_changes_nothing(row: Row, open_world: OpenWorld) -> None:
+    """Beginning looks and foresees; not one changing call leaves the house."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        before = len(bench.received())
+        begun = bench.attempt(action, values).begin()
+
+        assert len(bench.received()) == before
+        assert begun.refusal is None
+        assert bool(begun.calls) == bool(row.operations)
+
+
+@every_row
+def test_what_is_sent_is_what_was_planned(row: Row, clean: Clean, open_world: OpenWorld) -> None:
+    """The step ends verified, and its calls are the plan's, each once."""
+    effects, _, ended = clean.of(row, open_world)
+
+    assert (ended.done.outcome, ended.done.verified) == (Outcome.APPLIED, True), ended.done.reason
+    assert matches(claimed(ended.begun.calls), claimed(ended.run.sender.sent)), ended.run.sender.sent
+    assert Counter(call.operation for call in ended.run.sender.sent if not call.error) == effects
+
+
+@every_change
+def test_a_second_run_finds_it_done(row: Row, open_world: OpenWorld) -> None:
+    """Idempotence: the same step again sends nothing and says so."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        bench.run(action, values)
+        sent = len(bench.received())
+        again = bench.run(action, values)
+
+        assert again.done.outcome is Outcome.ALREADY_DONE
+        assert again.done.verified
+        assert len(bench.received()) == sent
+
+
+@every_operation
+def test_a_denial_is_typed_and_has_no_effect(row: Row, operation: str, open_world: OpenWorld) -> None:
+    """A refused change surfaces as ActionDenied at once, or, where it is optional, is in nobody's way."""
+    with open_world() as bench:
+        action, values, earlier = prepared(bench, row)
+        asked = len(bench.received())
+        bench.world.fault(operation, "deny", times=0)
+        if operation in row.optional:
+            assert bench.run(action, values).done.verified
+        else:
+            with pytest.raises(ActionDenied, match="allow the action"):
+                bench.run(action, values)
+            denied = [call for call in bench.received()[asked:] if call.fault == "deny"]
+            assert len(denied) == 1, "a denial is not tried again"
+        assert (bench.effects() - earlier)[operation] == 0
+
+
+@every_operation
+def test_an_effect_whose_answer_was_lost_happens_once(
+    row: Row, operation: str, clean: Clean, open_world: OpenWorld
+) -> None:
+    """Unknown is settled by looking: the same end as without the loss, and no effect twice."""
+    effects, state, _ = clean.of(row, open_world)
+    with open_world() as bench:
+        action, values, earlier = prepared(bench, row)
+        bench.world.fault(operation, "effect-then-lost")
+        done = bench.run(action, values).done
+
+        assert (done.outcome, done.verified) == (Outcome.APPLIED, True), done.reason
+        assert needed(bench.effects() - earlier, row) == needed(effects, row)
+        assert comparable(settled_state(bench)) == comparable(state)
+
+
+@every_operation
+def test_a_request_that_never_arrived_is_sent_again(
+    row: Row, operation: str, clean: Clean, open_world: OpenWorld
+) -> None:
+    """Lost before any effect: looked for, found absent, sent again; the effect happens once."""
+    effects, state, _ = clean.of(row, open_world)
+    with open_world() as bench:
+        action, values, earlier = prepared(bench, row)
+        bench.world.fault(operation, "lost-before-effect")
+        done = bench.run(action, values).done
+
+        assert (done.outcome, done.verified) == (Outcome.APPLIED, True), done.reason
+        assert needed(bench.effects() - earlier, row) == needed(effects, row)
+        assert comparable(settled_state(bench)) == comparable(state)
+
+
+@every_operation
+def test_a_throttle_costs_time_only(row: Row, operation: str, clean: Clean, open_world: OpenWorld) -> None:
+    """AWS says slow down once: the step is applied, with the same effects."""
+    effects, state, _ = clean.of(row, open_world)
+    with open_world() as bench:
+        action, values, earlier = prepared(bench, row)
+        bench.world.fault(operation, "throttle")
+        done = bench.run(action, values).done
+
+        assert (done.outcome, done.verified) == (Outcome.APPLIED, True), done.reason
+        assert needed(bench.effects() - earlier, row) == needed(effects, row)
+        assert comparable(settled_state(bench)) == comparable(state)
+
+
+@every_change
+def test_a_crash_after_any_call_is_taken_up(row: Row, clean: Clean, open_world: OpenWorld) -> None:
+    """Killed after each prefix of its calls and resumed: the same end, and no effect twice."""
+    effects, state, ended = clean.of(row, open_world)
+    for alive in range(len(ended.run.sender.sent)):
+        with open_world() as bench:
+            action, values, earlier = prepared(bench, row)
+            killed = bench.attempt(action, values, alive=alive)
+            started = bench.clock.now()
+            begun = killed.begin()
+            with pytest.raises(Killed):
+                bench.finish(killed)
+            resumed = bench.attempt(action, values, started=started)
+            resumed.before = begun.before
+            resumed.resume(len(begun.calls), started)
+            done = bench.finish(resumed)
+
+            assert (done.outcome, done.verified) == (Outcome.APPLIED, True), (alive, done.reason)
+            assert needed(bench.effects() - earlier, row) == needed(effects, row), alive
+            assert comparable(settled_state(bench)) == comparable(state), alive
+
+
+@every_undo
+def test_undo_puts_everything_back(row: Row, open_world: OpenWorld) -> None:
+    """After undo the footprint is as before, verified by a fresh look; a second undo sends nothing."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        ended = bench.run(action, values)
+        assert ended.done.after is not None
+        undo = bench.undo(action, values, ended.begun.before, ended.done.after)
+        done = bench.finish(undo)
+        sent = len(bench.received())
+        again = bench.finish(bench.undo(action, values, ended.begun.before, ended.done.after))
+
+        assert (done.outcome, done.verified) == (Outcome.APPLIED, True), done.reason
+        now = undo.look()
+        assert now is not None
+        assert now.footprint() == ended.begun.before.footprint()
+        assert again.outcome is Outcome.ALREADY_DONE
+        assert len(bench.received()) == sent
+
+
+@every_undo
+def test_undo_of_what_is_gone_is_done(row: Row, open_world: OpenWorld) -> None:
+    """A target that does not exist any more needs no undo; nothing is sent."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        ended = bench.run(action, values)
+        assert ended.done.after is not None
+        row.vanish(bench, values)
+        sent = len(bench.received())
+        done = bench.finish(bench.undo(action, values, ended.begun.before, ended.done.after))
+
+        assert (done.outcome, done.verified) == (Outcome.ALREADY_DONE, True), done.reason
+        assert len(bench.received()) == sent
+
+
+@pytest.mark.parametrize("row", [row for row in UNDOABLE if row.action.startswith("aws.ec2.")], ids=str)
+def test_undo_leaves_an_instance_that_has_ended(row: Row, open_world: OpenWorld) -> None:
+    """Terminated but still described: whatever is left of it, undo sends nothing that AWS would refuse."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        ended = bench.run(action, values)
+        assert ended.done.after is not None
+        terminate(bench, values)
+        sent = len(bench.received())
+        done = bench.finish(bench.undo(action, values, ended.begun.before, ended.done.after))
+
+        assert done.verified, done.reason
+        assert {call.operation for call in bench.received()[sent:]} <= {"ec2:CreateTags", "ec2:DeleteTags"}
+
+
+@pytest.mark.parametrize("row", [row for row in UNDOABLE if row.drift], ids=str)
+def test_undo_does_not_overwrite_a_later_change(row: Row, open_world: OpenWorld) -> None:
+    """Drift: what somebody set since stays, and the refusal says what was found."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        ended = bench.run(action, values)
+        assert ended.done.after is not None
+        assert row.drift is not None
+        row.drift(bench, values)
+        undo = bench.undo(action, values, ended.begun.before, ended.done.after)
+        drifted = undo.view().drift
+        state = undo.look()
+        done = bench.finish(undo)
+
+        assert (done.outcome, done.code) == (Outcome.REFUSED, "drift")
+        assert "changed by somebody since" in done.reason
+        assert "found" in done.reason
+        assert len(drifted) == 1
+        key = drifted[0].rsplit(": we set", 1)[0]
+        now = undo.look()
+        assert state is not None
+        assert now is not None
+        assert now.footprint()[key] == state.footprint()[key]
+
+
+def code_of_failure(bench: Bench, action: AnyAction, values: Any) -> str:
+    """Run, and return the code of the failure, raised or returned."""
+    try:
+        done = bench.run(action, values).done
+    except ActionError as problem:
+        return problem.code
+    return done.code
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.action != "aws.sts.whoami"], ids=str)
+def test_a_target_that_is_gone_is_a_typed_failure(row: Row, open_world: OpenWorld) -> None:
+    """Gone before the start: the error says so in our words, and nothing is sent."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        row.vanish(bench, values)
+        sent = len(bench.received())
+        assert code_of_failure(bench, action, values) == "target-not-found"
+        assert len(bench.received()) == sent
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.operations], ids=str)
+def test_a_denied_read_is_typed(row: Row, open_world: OpenWorld) -> None:
+    """Where the first read is refused, the step fails with ActionDenied."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        bench.world.fault("*", "deny", times=0, account=bench.account)
+        with pytest.raises(ActionDenied):
+            bench.run(action, values)
+
+
+@every_row
+def test_calls_are_covered_by_declared_permissions(row: Row, open_world: OpenWorld) -> None:
+    """Every call, of look, act and undo, has its permission; and the session policy fits STS's limit."""
+    with open_world() as bench:
+        action, values, _ = prepared(bench, row)
+        before = len(bench.world.calls())
+        ended = bench.run(action, values)
+        if row in UNDOABLE:
+            assert ended.done.after is not None
+            bench.finish(bench.undo(action, values, ended.begun.before, ended.done.after))
+        made = [call for call in bench.world.calls()[before:] if "/irrunner-" in call.principal]
+
+        declared = {
+            (entry.scope, entry.action, "look" if entry.use == "look" else "change")
+            for entry in action.permissions
+        }
+        for call in made:
+            scope = "target" if call.account == bench.account else "forensics"
+            use = "change" if call.mutating else "look"
+            assert (scope, iam_action(call.operation), use) in declared, call.operation
+        for scope in ("target", "forensics"):
+            own = [entry for entry in action.permissions if entry.scope == scope]
+            texts = {name: value for name, value in values.items() if isinstance(value, str)}
+            place = {"partition": "aws", "region": bench.where.region, "account": bench.account}
+            assert len(session_policy(own, {**texts, **place})) <= LIMIT_CHARACTERS
+
+
+# -- actions that call no AWS API -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action_id", LOCAL)
+def test_a_local_action_calls_no_aws(action_id: str, open_world: OpenWorld) -> None:
+    """It ends verified, and the world has heard nothing of it."""
+    with open_world() as bench:
+        ended = bench.run(bench.registry.get(action_id), LOCAL[action_id])
+
+        assert ended.done.verified
+        assert bench.received() == []
+        assert matches(claimed(ended.begun.calls), claimed(ended.run.sender.sent))
+
+
+@pytest.mark.parametrize("action_id", LOCAL)
+def test_a_local_plan_sends_nothing(action_id: str, open_world: OpenWorld) -> None:
+    """Nobody's chat hears of a plan."""
+    with open_world() as bench:
+        bench.attempt(bench.registry.get(action_id), LOCAL[action_id]).begin()
+
+        assert bench.local.calls == []
+
+
+@pytest.mark.parametrize("action_id", LOCAL)
+def test_a_local_effect_never_happens_twice(action_id: str, open_world: OpenWorld) -> None:
+    """Resumed after a crash: a message is unknown and not sent again; a record is simply made again."""
+    with open_world() as bench:
+        action = bench.registry.get(action_id)
+        first = bench.attempt(action, LOCAL[action_id])
+        begun = first.begin()
+        bench.finish(first)
+        sent = len(bench.local.calls)
+        resumed = bench.attempt(action, LOCAL[action_id])
+        resumed.before = begun.before
+        resumed.resume(len(begun.calls), bench.clock.now())
+        done = bench.finish(resumed)
+
+        assert len(bench.local.calls) == sent
+        assert done.outcome is (Outcome.UNKNOWN if action.settle is Settle.AT_MOST_ONCE else Outcome.APPLIED)
+
+
+def test_an_interrupted_message_that_was_never_to_be_sent_is_no_mystery(open_world: OpenWorld) -> None:
+    """The intent foresaw no call (no such channel): resumed, the step ends as it would have."""
+    with open_world() as bench:
+        action = bench.registry.get("notify.send")
+        values = {**LOCAL["notify.send"], "channel": "nobody"}
+        begun = bench.attempt(action, values).begin()
+        resumed = bench.attempt(action, values)
+        resumed.before = begun.before
+        resumed.resume(len(begun.calls), bench.clock.now())
+        done = bench.finish(resumed)
+
+        assert begun.calls == ()
+        assert done.verified
+        assert bench.local.calls == []
