@@ -20,14 +20,13 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.engine import Bench
-from irrunner.clock import iso
 from irrunner.journal.records import Draft, Record
 from irrunner.journal.store import NewRun, RunChange, RunRow, Timer
 from irrunner.playbook.loader import load_playbook
@@ -125,7 +124,7 @@ def watch(path: Path, looks: int) -> dict[str, Any]:
 def in_process(path: Path, looks: int) -> dict[str, Any]:
     """Run :func:`watch` in a process of its own."""
     command = [sys.executable, __file__, "--watch", str(path), "--looks", str(looks)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

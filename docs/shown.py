@@ -145,7 +145,11 @@ def fill(outputs: Mapping[str, str]) -> None:
 
 
 def on_terminal(command: list[str]) -> str:
-    """Run a command on a terminal, and return what it left there, with its colours."""
+    """Run a command on a terminal, and return what it left there, with its colours.
+
+    Raises:
+        SystemExit: If the command fails.
+    """
     chunks: list[bytes] = []
 
     def read(descriptor: int) -> bytes:
@@ -154,7 +158,8 @@ def on_terminal(command: list[str]) -> str:
         return data
 
     os.environ.update(SCREEN)
-    pty.spawn(command, read)
+    if pty.spawn(command, read) != 0:
+        sys.exit(f"{' '.join(command)} failed")
     return settled(b"".join(chunks).decode(errors="replace"))
 
 
@@ -198,11 +203,12 @@ def main() -> None:
     """Renew everything that is shown."""
     demo = on_terminal(["irrunner", "demo"])
     scenes = SCENE.split(demo)
-    pictured = "".join(scenes[number] for number in PICTURED)
-    (DOCS / "images/demo.svg").write_text(picture(pictured, "irrunner demo"), encoding="utf-8")
+    svg = picture("".join(scenes[number] for number in PICTURED), "irrunner demo")
     with tempfile.TemporaryDirectory() as name, world() as environment:
         tutorial_playbooks(Path(name))
-        fill(play(environment, Path(name)) | {"demo": f"$ irrunner demo\n{Text.from_ansi(demo).plain}"})
+        outputs = play(environment, Path(name))
+    fill(outputs | {"demo": f"$ irrunner demo\n{Text.from_ansi(demo).plain}"})
+    (DOCS / "images/demo.svg").write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":

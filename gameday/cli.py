@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gameday.environment import secluded
 from irrunner.errors import IRRunnerError, SettingsError
 
 app = typer.Typer(
@@ -26,9 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 @contextmanager
 def _simulator() -> Iterator[None]:
-    """Say what to install where the simulated organisation is missing: it is an extra."""
+    """Import the simulated organisation, or say what to install: it is an extra."""
     try:
-        yield
+        with secluded():
+            yield
     except ModuleNotFoundError as problem:
         raise SettingsError(
             f"the simulated organisation is not installed: {problem}",
@@ -66,7 +68,8 @@ def serve(
         with _simulator():
             from gameday.world.serve import serve as run  # noqa: PLC0415 - moto takes a second to import
 
-        run(port=port, seed=seed, event=from_event, directory=directory)
+        with secluded():
+            run(port=port, seed=seed, event=from_event, directory=directory)
     except (IRRunnerError, OSError) as problem:
         typer.echo(f"error: {problem}", err=True)
         raise typer.Exit(getattr(problem, "exit_code", 3)) from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gameday.environment import secluded
 from gameday.world import World
 from irrunner.cli.context import Context
 from irrunner.clock import Clock, IdSource
@@ -19,7 +20,6 @@ from irrunner.engine.intake import take_in
 from irrunner.findings.model import Finding
 from irrunner.playbook.library import Library
 
-_OURS: Final = ("AWS_", "IRRUNNER_")
 _SAFE: Final = {"IRRUNNER_DRILL__ALLOW": "false"}
 """Samples are left alone, as against AWS."""
 
@@ -76,13 +76,14 @@ def set_up(
         compiler: Compiled playbooks, kept over several stages; None: a new one.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(secluded())
         if directory is None:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="irrunner-stage-"))
             directory = Path(name)
         world = stack.enter_context(
             World.build(findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory)
         )
-        stack.enter_context(_environment({**world.env, **_SAFE, "IRRUNNER_REGIONS": world.region}))
+        os.environ.update({**world.env, **_SAFE, "IRRUNNER_REGIONS": world.region})
         context = Context(clock, ids)
         if compiler is not None:
             context.compiler = compiler
@@ -94,19 +95,3 @@ def _close_store(context: Context) -> None:
     """Close the store if anybody has opened it."""
     if "store" in vars(context):
         context.store.close()
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Replace every AWS and irrunner variable: neither a profile nor a token of the caller's may leak in."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
-    nowhere = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-    for name in kept:
-        del os.environ[name]
-    os.environ.update({**nowhere, "AWS_EC2_METADATA_DISABLED": "true", **values})
-    try:
-        yield
-    finally:
-        for name in [name for name in os.environ if name.startswith(_OURS)]:
-            del os.environ[name]
-        os.environ.update(kept)

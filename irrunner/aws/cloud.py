@@ -96,7 +96,7 @@ class BotoCloud:
         self._forensic: tuple[str | None, str] | None = None
 
     def base(self, region: str | None = None) -> BotoApi:
-        """Return calls with the base credentials: for `doctor`, secrets and Organizations.
+        """Return calls with the base credentials: for secrets and Organizations.
 
         Args:
             region: Default: the profile's, else the first of ``regions``.
@@ -276,7 +276,7 @@ def _cannot_assume(key: _Key, problem: ActionError) -> CredentialsInvalid:
     return CredentialsInvalid(
         f"cannot assume {key.role}: {problem.message}",
         hint="the role must exist there and trust our account with sts:AssumeRole, sts:TagSession and "
-        "sts:SetSourceIdentity; `irrunner doctor` checks it",
+        "sts:SetSourceIdentity",
         role=key.role,
         **problem.detail,
     )

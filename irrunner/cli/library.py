@@ -187,13 +187,14 @@ def compile_(
     *,
     to: Annotated[Target, typer.Option("--to", help="Form.")] = Target.MERMAID,
     out: Annotated[Path | None, typer.Option("--out", help="File; default standard output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
 ) -> int:
     """Compile a playbook to its state machine as a picture or document, or to the runbook in prose.
 
     Example: irrunner compile ec2-instance-compromise --to svg --out machine.svg
     """
     services: Context = context.obj
-    text = compiled(services.library.get(playbook), to, services)
+    text = compiled(services.library.get(playbook), Target.JSON if as_json else to, services)
     if out is None:
         sys.stdout.write(text)
     else:

@@ -61,10 +61,12 @@ def plain(text: object, longest: int = LONGEST_TEXT) -> str:
 
 
 def escape(text: object, longest: int = LONGEST_TEXT) -> str:
-    """Return harmless text in which `rich` markup means nothing."""
+    """Return harmless text in which `rich` markup means nothing, also with a tag behind it."""
     from rich.markup import escape as rich_escape  # noqa: PLC0415 - not for --json
 
-    return rich_escape(plain(text, longest))
+    shown = plain(text, longest)
+    body = shown.rstrip("\\")
+    return rich_escape(body) + "\\" * (2 * (len(shown) - len(body)))  # an odd one would escape that tag
 
 
 def hang(screen: Console, head: str, body: str, indent: int) -> None:

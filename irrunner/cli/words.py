@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from irrunner.clock import parse_iso
@@ -23,14 +24,12 @@ def duration(seconds: float) -> str:
     """Return a duration in its two largest units: ``0.4 s``, ``4 min 10 s``, ``2 d``."""
     if seconds < _TENTHS_BELOW_S:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
-    left, parts = round(seconds), []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        if parts and (len(parts) > 1 or not left or size == 1):
-            break
-    return " ".join(parts)
+    whole = round(seconds)
+    for (size, unit), (smaller, small_unit) in pairwise(_UNITS):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
+    return f"{whole} s"
 
 
 def clock_time(instant: datetime, now: datetime) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from irrunner.actions.runtime import Begun, Done, Later, StepRun
+from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.stepping import Binding, error_of, params_of
+from irrunner.engine.stepping import Binding, defects, error_of, params_of
 from irrunner.errors import (
     ActionDenied,
     ActionError,
     ActionThrottled,
+    Defect,
     IRRunnerError,
     JournalError,
     LeaseLost,
     PlaybookError,
+    SettingsError,
 )
 from irrunner.journal.records import Draft, canonical, digest
 from irrunner.machine.messages import (
@@ -48,7 +51,13 @@ class InFlight:
     run: StepRun
     binding: Binding
     attempt: int
-    begun: Begun
+    resumed: bool = False
+    """Whether an earlier process foresaw calls, and may have sent them."""
+
+    @property
+    def possibly_sent(self) -> bool:
+        """Whether something may have been changed by this attempt."""
+        return self.resumed or bool(self.run.sender.sent)
 
 
 class Attempts:
@@ -56,6 +65,9 @@ class Attempts:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._locking = threading.Lock()
+        self._acting: set[str] = set()
+        """Paths of steps that have their locks and have not ended."""
 
     def _bind(self, path: str, action_id: str, values: Mapping[str, Any], started: datetime) -> Binding:
         action = self._driver.services.registry.get(action_id)
@@ -83,7 +95,8 @@ class Attempts:
             self._refuse_after_abort(path, binding)
             if not self._lock_targets(command, binding):
                 return
-            flight = self._begin(binding, path, attempt)
+            with defects(binding.action.id):
+                flight = self._begin(binding, path, attempt)
         except IRRunnerError as problem:
             if isinstance(problem, JournalError | LeaseLost):
                 raise
@@ -104,13 +117,27 @@ class Attempts:
         """Lock what the step changes; where another run holds it, come back later."""
         if not any(permission.use == "act" for permission in binding.action.permissions):
             return True
-        targets = sorted(binding.action.targets(binding.params, self._driver.run.facts.where))
-        holder = self._driver.store.lock(self._driver.lease, targets)
+        holder = self._lock(command.path, binding)
         if holder is None:
             return True
         self._driver.observer("queued", command.path, {"behind": holder})
         self._driver.soon(lambda: self.run(command), LOCK_WAIT_S)
         return False
+
+    def _lock(self, path: str, binding: Binding) -> str | None:
+        """Lock a step's targets; return the run that holds one of them.
+
+        Who waits holds nothing (but under a step that acts, which ends): two runs never wait for each other.
+        """
+        store, lease = self._driver.store, self._driver.lease
+        targets = sorted(binding.action.targets(binding.params, self._driver.run.facts.where))
+        with self._locking:
+            holder = store.lock(lease, targets)
+            if holder is None:
+                self._acting.add(path)
+            elif not self._acting:
+                store.unlock(lease)
+        return holder
 
     def _begin(self, binding: Binding, path: str, attempt: int) -> InFlight | None:
         run = self._step_run(binding, path)
@@ -132,33 +159,44 @@ class Attempts:
             "started": iso(binding.started),
         }
         self._driver.commit([], [Draft(kinds.INTENT, intent, path)])
-        return InFlight(run, binding, attempt, begun)
+        return InFlight(run, binding, attempt)
 
     def resume(self, command: RunStep, intent: Mapping[str, Any]) -> None:
         """Settle an intent that has no outcome: look first, with the prior state of the journal."""
         path = command.path
         started = parse_iso(intent["started"])
         binding = self._bind(path, intent["action"], intent["params"], started)
+        holder = self._lock(path, binding)
+        if holder is not None:
+            self._driver.observer("queued", path, {"behind": holder})
+            self._driver.soon(lambda: self.resume(command, intent), LOCK_WAIT_S)
+            return
         run = self._step_run(binding, path)
         run.deadline = self._driver.services.clock.now() + (run.deadline - started)
-        before = binding.action.StateModel.model_validate(intent["before"])
-        run.before = before
+        flight = InFlight(run, binding, intent["attempt"], resumed=bool(intent["calls"]))
+        try:
+            with defects(binding.action.id):
+                run.before = binding.action.StateModel.model_validate(intent["before"])
+        except Defect as problem:  # another version of the action wrote it
+            self._failed(path, flight.attempt, problem, flight)
+            return
         run.resume(len(intent["calls"]), started)
-        flight = InFlight(run, binding, intent["attempt"], Begun(before, ()))
-        self._driver.soon(lambda: self._advance(path, flight))
+        self._advance(path, flight)
 
     def _advance(self, path: str, flight: InFlight) -> None:
+        self._driver.hold()
         try:
-            progress = flight.run.advance()
-            while isinstance(progress, Later) and progress.poll_s == 0:
+            with defects(flight.binding.action.id):
                 progress = flight.run.advance()
+                while isinstance(progress, Later) and progress.poll_s == 0:
+                    progress = flight.run.advance()
         except ActionThrottled as problem:
             wait_s = float(problem.detail.get("retry_after_s", 0.0))
             if not wait_s or self._driver.services.clock.now() >= flight.run.deadline:
                 self._failed(path, flight.attempt, problem, flight)
                 return
             progress = Later(wait_s, "pacing: AWS asked us to slow down")
-        except ActionError as problem:
+        except (ActionError, Defect, SettingsError) as problem:
             self._failed(path, flight.attempt, problem, flight)
             return
         if isinstance(progress, Later):
@@ -173,7 +211,8 @@ class Attempts:
 
     def _outcome_draft(self, path: str, flight: InFlight, body: Mapping[str, Any]) -> Draft:
         sent = [call.as_dict() for call in flight.run.sender.sent]
-        return Draft(kinds.OUTCOME, {"attempt": flight.attempt, "calls": sent, **body}, path)
+        known = {"attempt": flight.attempt, "calls": sent, "possibly_sent": flight.possibly_sent}
+        return Draft(kinds.OUTCOME, {**known, **body}, path)
 
     def _ended(self, path: str, flight: InFlight, done: Done) -> None:
         after = done.after.model_dump(mode="json") if done.after is not None else None
@@ -185,6 +224,7 @@ class Attempts:
         if not done.outcome.good:
             body["after"] = after if after is not None else self._last_look(flight)
         outcome = self._outcome_draft(path, flight, body)
+        self._acting.discard(path)
         if done.outcome.good:
             event = StepSucceeded(path, flight.attempt, done.outcome, done.outputs)
             verified = {"verified": done.verified, "after": after}
@@ -205,6 +245,7 @@ class Attempts:
         else:
             event = StepFailed(path, attempt, Outcome.FAILED, error_of(problem), retryable=False)
         drafts = []
+        self._acting.discard(path)
         if flight is not None:
             body = {"outcome": Outcome.FAILED, "reason": str(problem), "after": self._last_look(flight)}
             drafts.append(self._outcome_draft(path, flight, body))
@@ -212,10 +253,11 @@ class Attempts:
 
     def _last_look(self, flight: InFlight) -> dict[str, Any] | None:
         """Look once more after a failure: undo's drift check compares with what was left behind."""
-        if not flight.run.sender.sent:
+        if not flight.possibly_sent:
             return None
         try:
-            return flight.run.look().model_dump(mode="json")
+            with defects(flight.binding.action.id):
+                return flight.run.look().model_dump(mode="json")
         except IRRunnerError:
             return None
 
@@ -228,13 +270,14 @@ class Attempts:
                 raise PlaybookError(f"{path} waits for no condition")
             values = self._driver.scopes.render(path, step.kind.params)
             binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
-            done = self._step_run(binding, path).advance()
+            with defects(binding.action.id):
+                done = self._step_run(binding, path).advance()
             outputs = done.outputs if isinstance(done, Done) else {}
             settled = isinstance(done, Done) and done.outcome.good
             holds = settled and self._driver.scopes.holds(path, step.kind.until, {"poll": outputs})
         except PlaybookError as problem:
             self._driver.commit([EvaluationFailed(path, error_of(problem))])
-        except ActionError as problem:
+        except (ActionError, Defect, SettingsError) as problem:
             failed = StepFailed(path, command.polls, Outcome.FAILED, error_of(problem), problem.retryable)
             self._driver.commit([failed])
         else:

@@ -8,7 +8,7 @@ on the engine's threads; waiting holds no thread: it is an entry on the engine's
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from irrunner.clock import IdSource, iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.attempts import Attempts
 from irrunner.engine.loaded import LoadedRun
+from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.people import People
 from irrunner.engine.scopes import Scopes
 from irrunner.engine.stepping import Services, error_of
@@ -51,8 +52,6 @@ from irrunner.machine.messages import (
 from irrunner.playbook.model import Choose, Run
 from irrunner.vocabulary import RunStatus
 
-LOCK_WAIT_S = 1.0
-SIMULATED_POLL_S = 0.1
 FINALLY_S = 300.0
 PARKING_PURPOSES = frozenset({"approval", "escalation", "manual"})
 
@@ -89,53 +88,106 @@ class Driver:
     failure: IRRunnerError | None = None
     busy: int = 0
     """Work in flight or scheduled soon; a run with none is parked or ended."""
+    _working: int = 0
+    """Work in flight on threads."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _stopped: bool = False
     _closing: bool = False
     _aborted: bool = False
     _timers: dict[tuple[str, str, int], datetime] = field(default_factory=dict)
+    _held_at: datetime = field(init=False)
+    """When the store last proved that the lease is ours."""
 
     def __post_init__(self) -> None:
         """Make the parts that answer commands."""
         self.scopes = Scopes(self.run, self.services.compiler)
         self.attempts = Attempts(self)
         self.people = People(self)
+        self._held_at = self.services.clock.now()
         self._aborted = any(record.kind == AbortRequested.kind for record in self.run.records)
 
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take up the run where its journal ends."""
-        for timer in self.store.timers(self.run.facts.run_id):
-            self._arm(timer.path, timer.purpose, timer.attempt, parse_iso(timer.due_at))
+        self._arm_stored()
+        if self.run.facts.deadline_at <= self.services.clock.now():
+            self._record([DeadlinePassed()], (), None, None)  # before anybody's late decision
         self.engine.timer(self, self.run.facts.deadline_at, lambda: self.soon(self._deadline))
         intents = self.run.intents()
         commands = []
         for command in self.run.execution.outstanding():
             if isinstance(command, RunStep) and command.path in intents:
-                self.attempts.resume(command, intents[command.path].body)
+                self._resume(command, intents[command.path].body)
             elif not self._already_armed(command):
                 commands.append(command)
         self._issue(commands)
+
+    def _resume(self, command: RunStep, intent: Mapping[str, Any]) -> None:
+        self.soon(lambda: self.attempts.resume(command, intent))
+
+    def _arm_stored(self) -> None:
+        """Arm the timers that the store kept, less those that nothing waits for any more."""
+        waited_for = self._waited_for()
+        for timer in self.store.timers(self.run.facts.run_id):
+            if (timer.path, timer.purpose, timer.attempt) in waited_for:
+                self._arm(timer.path, timer.purpose, timer.attempt, parse_iso(timer.due_at))
+
+    def _waited_for(self) -> set[tuple[str, str, int]]:
+        return {
+            (command.path, command.purpose, command.attempt)
+            for command in self.run.execution.outstanding()
+            if isinstance(command, StartTimer)
+        }
 
     def _already_armed(self, command: Command) -> bool:
         if isinstance(command, StartTimer):
             return (command.path, command.purpose, command.attempt) in self._timers
         if isinstance(command, AskApproval):
-            asked = self.run.asked(command.path)
-            return asked is not None and asked.body["asked"] == command.asked
-        return False
+            return self.run.was_asked(command.path, command.asked, escalated=command.escalated)
+        return isinstance(command, AskManual) and self.run.was_instructed(command.path)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done here: the run has ended, or it failed to be driven."""
+        return self.finished is not None or self.failure is not None
+
+    def idle(self) -> bool:
+        """Return whether no thread works for the run; only then may its lease be given back."""
+        with self._lock:
+            return self._working == 0
+
+    def fail(self, problem: IRRunnerError) -> None:
+        """Drive no further, unless the run has ended: then whatever came too late does not matter."""
+        with self._lock:
+            if self.finished is None and self.failure is None:
+                self.failure = problem
+            self._stopped = True
 
     def parked(self) -> bool:
-        """Return whether only people and far timers are awaited."""
+        """Return whether only people are awaited."""
         with self._lock:
-            if self.busy or self.finished is not None or self.failure is not None:
+            if self.busy or self.over:
                 return False
             return {purpose for _, purpose, _ in self._timers} <= PARKING_PURPOSES
 
     def _deadline(self) -> None:
         if self.finished is None:
             self.commit([DeadlinePassed()])
+
+    def renew(self) -> None:
+        """Extend the lease. Raises LeaseLost."""
+        self.store.renew(self.lease, LEASE_TTL_S)
+        self._held_at = self.services.clock.now()
+
+    def hold(self) -> None:
+        """Make sure of the lease before AWS is changed: this machine may have slept, and another taken over.
+
+        Raises:
+            LeaseLost: If another process drives the run.
+        """
+        if self.services.clock.now() - self._held_at > timedelta(seconds=LEASE_TTL_S / 2):
+            self.renew()
 
     # -- journal ------------------------------------------------------------------------------
 
@@ -156,19 +208,32 @@ class Driver:
             extra: Further facts for the records of the events (the state that was verified).
         """
         events = list(events)
+        self._issue(self._record(events, drafts, change, extra))
+        if events:
+            self._prune()
+            self._bound_finally()
+
+    def _record(
+        self,
+        events: Sequence[Event],
+        drafts: Iterable[Draft],
+        change: RunChange | None,
+        extra: Mapping[str, Any] | None,
+    ) -> list[Command]:
+        """Append and feed; return what became due. An answer to a run that has ended came too late."""
         rows = [*drafts, *(_draft(event, extra) for event in events)]
         due: list[Command] = []
         with self._lock:
+            if self.finished is not None:
+                return due
             self.store.append(self.lease, rows, change)
+            self._held_at = self.services.clock.now()
             for event in events:
                 self._aborted = self._aborted or isinstance(event, AbortRequested)
                 due.extend(self.run.execution.feed(event))
         for row in rows:
             self.observer(row.kind, row.path, row.body)
-        self._issue(due)
-        if events:
-            self._prune()
-            self._bound_finally()
+        return due
 
     def _bound_finally(self) -> None:
         """Give ``finally`` its five minutes, from the moment it begins."""
@@ -188,20 +253,26 @@ class Driver:
 
     def guard(self, work: Callable[[], None]) -> None:
         """Run work; a journal that cannot be written stops the run (no journal, no action)."""
+        with self._lock:
+            if self._stopped:
+                self.busy -= 1
+                return
+            self._working += 1
         try:
-            if not self._stopped:
-                work()
+            work()
         except IRRunnerError as problem:
-            self.failure = problem
+            self.fail(problem)
         except Exception as problem:  # noqa: BLE001 - the step runner's edge: a fault of ours must not hang the run
-            self.failure = RunError(
+            failure = RunError(
                 f"internal error: {type(problem).__name__}: {problem}",
                 hint=f"the run stays resumable: irrunner resume {self.run.facts.run_id}",
             )
-            self.failure.__cause__ = problem
+            failure.__cause__ = problem
+            self.fail(failure)
         finally:
             with self._lock:
                 self.busy -= 1
+                self._working -= 1
 
     def stop(self) -> None:
         """Start nothing any more; what is being done now is finished and journalled."""
@@ -227,8 +298,6 @@ class Driver:
         for command in commands:
             if isinstance(command, Finish):
                 self._finish(command)
-            elif isinstance(command, AskManual):
-                self.people.ask_manual(command)
             elif not isinstance(command, StartTimer):
                 self.soon(lambda command=command: self._answer(command))  # type: ignore[misc]
 
@@ -239,6 +308,8 @@ class Driver:
             self.attempts.poll(command)
         elif isinstance(command, AskApproval):
             self.people.ask(command)
+        elif isinstance(command, AskManual):
+            self.people.ask_manual(command)
         else:
             self.commit([self._evaluate(command)])
 
@@ -307,12 +378,8 @@ class Driver:
         if not self._timers or self.finished is not None:
             return
         with self._lock:
-            wanted = {
-                (command.path, command.purpose, command.attempt)
-                for command in self.run.execution.outstanding()
-                if isinstance(command, StartTimer)
-            }
-            stale = [key for key in self._timers if key not in wanted]
+            waited_for = self._waited_for()
+            stale = [key for key in self._timers if key not in waited_for]
             for key in stale:
                 del self._timers[key]
             if stale:

@@ -12,19 +12,20 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from irrunner.clock import IdSource
+from irrunner.clock import IdSource, iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.driver import Driver
 from irrunner.engine.loaded import LoadedRun, load_run
-from irrunner.engine.owner import LEASE_TTL_S, take_lease
+from irrunner.engine.owner import take_lease
 from irrunner.engine.stepping import Services
-from irrunner.errors import IRRunnerError, LeaseLost, RunBusy
+from irrunner.errors import IRRunnerError, JournalError, RunBusy, RunNotResumable
 from irrunner.journal.records import Draft
-from irrunner.journal.store import Lease, RunChange, Store
+from irrunner.journal.store import Lease, RunChange, Store, Timer
 from irrunner.vocabulary import RunStatus
 
 RENEW_EVERY_S = 10.0
@@ -39,12 +40,18 @@ def _nobody(run_id: str, kind: str, path: str, body: Mapping[str, Any]) -> None:
     del run_id, kind, path, body
 
 
+def _passed(since: datetime, now: datetime, seconds: float) -> bool:
+    """Return whether so much time has passed; a clock that was set back counts as passed."""
+    return not timedelta(0) <= now - since < timedelta(seconds=seconds)
+
+
 @dataclass(order=True, slots=True)
 class _Entry:
     due: datetime
     number: int
     driver: Driver = field(compare=False)
-    work: Callable[[], None] = field(compare=False)
+    fire: Callable[[], None] = field(compare=False)
+    """Called on the time line's own thread, so that a run with something due is never taken for parked."""
 
 
 class EmbeddedEngine:
@@ -74,7 +81,7 @@ class EmbeddedEngine:
         self._wake = threading.Event()
         self._running = 0
         self._drivers: dict[str, Driver] = {}
-        self._stopping = False
+        self._failures: list[IRRunnerError] = []
         now = services.clock.now()
         self._renewed_at = self._polled_at = now
 
@@ -97,7 +104,8 @@ class EmbeddedEngine:
 
     def later(self, driver: Driver, delay_s: float, work: Callable[[], None]) -> None:
         """Run work on a thread after a delay."""
-        self.timer(driver, self._services.clock.now() + timedelta(seconds=delay_s), work)
+        due = self._services.clock.now() + timedelta(seconds=delay_s)
+        self.timer(driver, due, lambda: self.submit(driver, work))
 
     def timer(self, driver: Driver, due: datetime, fire: Callable[[], None]) -> None:
         """Run ``fire`` when the instant has come."""
@@ -113,7 +121,11 @@ class EmbeddedEngine:
         Raises:
             JournalCorrupt: If its chain is broken.
         """
-        run = load_run(self._store.records(lease.run_id), self._services.compiler)
+        try:
+            run = load_run(self._store.records(lease.run_id), self._services.compiler)
+        except IRRunnerError:
+            self._store.release(lease)
+            raise
         return self._add(lease, run)
 
     def take(self, run_id: str) -> Driver:
@@ -145,34 +157,34 @@ class EmbeddedEngine:
             IRRunnerError: The first driver's failure, after the others ended.
             KeyboardInterrupt: Passed on, after in-flight work ended and the leases were given back.
         """
-        for driver in drivers:
-            self._start(driver)
+        self._failures.clear()
         try:
+            for driver in drivers:
+                self._start(driver)
             while self._drivers:
                 self._turn()
-        except KeyboardInterrupt:
+        except BaseException:
             self._park_all()
             raise
-        for driver in drivers:
-            if driver.failure is not None:
-                raise driver.failure
+        if self._failures:
+            raise self._failures[0]
 
     def _start(self, driver: Driver) -> None:
         try:
             driver.start()
             self.serve_requests(driver)
         except IRRunnerError as problem:
-            driver.failure = problem
+            driver.fail(problem)
 
     def _turn(self) -> None:
         """Do everything that is due, drop what is done, and wait for the next thing."""
         self._wake.clear()
         now = self._services.clock.now()
         self._fire_due(now)
-        if now - self._polled_at >= timedelta(seconds=REQUESTS_EVERY_S):
+        if _passed(self._polled_at, now, REQUESTS_EVERY_S):
             self._polled_at = now
             self._poll_requests()
-        if now - self._renewed_at >= timedelta(seconds=RENEW_EVERY_S):
+        if _passed(self._renewed_at, now, RENEW_EVERY_S):
             self._renewed_at = now
             self._renew()
         for driver in list(self._drivers.values()):
@@ -182,13 +194,12 @@ class EmbeddedEngine:
 
     def _renew(self) -> None:
         for driver in self._drivers.values():
-            if driver.finished is not None or driver.failure is not None:
+            if driver.over:
                 continue
             try:
-                self._store.renew(driver.lease, LEASE_TTL_S)
-            except LeaseLost as problem:
-                if driver.finished is None:
-                    driver.failure = problem
+                driver.renew()
+            except IRRunnerError as problem:
+                driver.fail(problem)
 
     def _wait(self, now: datetime) -> None:
         with self._lock:
@@ -208,8 +219,8 @@ class EmbeddedEngine:
                 if not self._line or self._line[0].due > now:
                     return
                 entry = heapq.heappop(self._line)
-            if entry.driver.lease.run_id in self._drivers:
-                self.submit(entry.driver, entry.work)
+            if self._drivers.get(entry.driver.lease.run_id) is entry.driver:
+                entry.fire()
 
     def _poll_requests(self) -> None:
         for driver in list(self._drivers.values()):
@@ -221,19 +232,32 @@ class EmbeddedEngine:
             driver.people.take(request)
 
     def _drop_if_done(self, driver: Driver) -> None:
-        if driver.failure is not None or (driver.finished is not None and driver.busy == 0):
-            self._drop(driver)
+        if driver.over:
+            if driver.idle():
+                self._drop(driver)
         elif driver.parked() and not self._store.requests(driver.lease.run_id):
             self._park(driver)
 
     def _park(self, driver: Driver) -> None:
-        change = RunChange(status=RunStatus.WAITING)
+        """Give the run back; a request that came while we did found it still ours, so look once more."""
+        run_id = driver.lease.run_id
+        due = Timer(run_id, "", "deadline", 0, iso(driver.run.facts.deadline_at))
+        change = RunChange(status=RunStatus.WAITING, timers_set=[due])
         self._store.append(driver.lease, [Draft(kinds.PARKED, {"owner": self.owner})], change)
         self._store.unlock(driver.lease)
         self._drop(driver)
+        if self._store.requests(run_id):
+            with suppress(RunBusy, RunNotResumable):
+                self._start(self.take(run_id))
 
     def _drop(self, driver: Driver) -> None:
+        """Forget a driver, its entries on the time line too: they would keep it in memory."""
         self._drivers.pop(driver.lease.run_id, None)
+        with self._lock:
+            self._line = [entry for entry in self._line if entry.driver is not driver]
+            heapq.heapify(self._line)
+        if driver.failure is not None:
+            self._failures.append(driver.failure)
         self._store.release(driver.lease)
 
     def _park_all(self) -> None:
@@ -247,7 +271,8 @@ class EmbeddedEngine:
             self._wake.wait(REQUESTS_EVERY_S)
             self._wake.clear()
         for driver in list(self._drivers.values()):
-            self._drop(driver)
+            with suppress(JournalError):  # its lease ends by itself
+                self._drop(driver)
 
     def close(self) -> None:
         """Stop the threads."""

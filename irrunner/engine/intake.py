@@ -65,7 +65,8 @@ class Taken:
             document |= {
                 "run_id": None, "incident_id": None, "playbook": None, "status": RunStatus.NO_PLAYBOOK,
                 "reason_code": self.reason, "reason": self.message, "problems": list(self.problems),
-                "steps": [], "objectives": {}, "journal": None, "exit_code": self.exit_code,
+                "started_at": None, "ended_at": None, "steps": [], "objectives": {}, "journal": None,
+                "exit_code": self.exit_code,
             }  # fmt: skip
         return document
 

@@ -28,7 +28,7 @@ FINISHED = "run_finished"
 PARKED = "run_parked"
 RESUMED = "run_resumed"
 ATTACHED = "event_attached"
-EVIDENCE = "evidence_recorded"
+INSTRUCTED = "manual_asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,25 @@ class LoadedRun:
                 open_intents.pop(record.path, None)
         return open_intents
 
-    def asked(self, path: str) -> Record | None:
-        """Return the newest plan shown for a gate."""
+    def was_asked(self, path: str, asked: int, *, escalated: bool) -> bool:
+        """Return whether a gate was asked for the so-manieth time, and its escalation told, too.
+
+        Args:
+            path: The gate.
+            asked: How often it had been asked before (stale plans).
+            escalated: Whether the escalation must have been told since.
+        """
+        told = not escalated
         for record in reversed(self.records):
-            if record.kind == ASKED and record.path == path:
-                return record
-        return None
+            if record.path == path and record.kind in (ESCALATED, ASKED):
+                told = told or record.kind == ESCALATED or bool(record.body.get("escalated"))
+                if record.kind == ASKED:
+                    return told and bool(record.body["asked"] == asked)
+        return False
+
+    def was_instructed(self, path: str) -> bool:
+        """Return whether a person was shown the instruction of a ``manual`` step."""
+        return any(record.kind == INSTRUCTED and record.path == path for record in self.records)
 
 
 def started_draft(playbook: Playbook, facts: RunFacts, registry: Registry, extra: Mapping[str, Any]) -> Draft:

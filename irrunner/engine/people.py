@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from irrunner.machine.messages import (
     AskApproval,
     AskManual,
     EvaluationFailed,
+    ManualConfirmed,
 )
 from irrunner.playbook.model import Approve, Manual
 
@@ -31,6 +33,7 @@ class People:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._taken: set[int] = set()
+        self._deciding = threading.Lock()
 
     def _gate(self, path: str) -> GatePlan:
         step = self._driver.run.execution.step(path)
@@ -42,10 +45,12 @@ class People:
         kind = self._driver.run.execution.step(path).kind
         if not isinstance(kind, Approve):
             raise PlaybookError(f"{path} asks nobody")
-        if command.escalated:
+        latest = self._latest_asked(path)
+        if command.escalated and latest is not None and latest["asked"] == command.asked:
             self._driver.commit([], [Draft(kinds.ESCALATED, {"approvers": list(kind.escalate)}, path)])
             self._tell(kind.escalate, path, "nobody has decided yet")
             return
+        approvers = (*kind.approvers, *(kind.escalate if command.escalated else ()))
         try:
             message = self._driver.scopes.text(path, kind.message)
             plan = self._gate(path)
@@ -55,11 +60,12 @@ class People:
             self._driver.commit([EvaluationFailed(path, error_of(problem))])
             return
         body = {
-            "asked": command.asked, "message": message, "approvers": list(kind.approvers),
-            "minimum": kind.minimum, "within_s": kind.within_s, "plan": plan.as_dict(), "sha256": plan.sha256,
+            "asked": command.asked, "escalated": command.escalated, "message": message,
+            "approvers": list(approvers), "minimum": kind.minimum, "within_s": kind.within_s,
+            "plan": plan.as_dict(), "sha256": plan.sha256,
         }  # fmt: skip
         self._driver.commit([], [Draft(kinds.ASKED, body, path)])
-        self._tell(kind.approvers, path, message)
+        self._tell(approvers, path, message)
 
     def _tell(self, groups: Iterable[str], path: str, message: str) -> None:
         """Send the question to channels named like the groups; a chat that is down is no failure."""
@@ -72,12 +78,18 @@ class People:
 
     def ask_manual(self, command: AskManual) -> None:
         """Journal an instruction for a person."""
-        kind = self._driver.run.execution.step(command.path).kind
-        if isinstance(kind, Manual):
-            text = self._driver.scopes.text(command.path, kind.instruction)
-            self._driver.commit(
-                [], [Draft("manual_asked", {"instruction": text, "by": list(kind.by)}, command.path)]
-            )
+        path = command.path
+        kind = self._driver.run.execution.step(path).kind
+        if not isinstance(kind, Manual):
+            raise PlaybookError(f"{path} instructs nobody")
+        try:
+            text = self._driver.scopes.text(path, kind.instruction)
+        except PlaybookError as problem:
+            self._driver.commit([EvaluationFailed(path, error_of(problem))])
+            return
+        body = {"instruction": text, "by": list(kind.by)}
+        self._driver.commit([], [Draft(kinds.INSTRUCTED, body, path)])
+        self._tell(kind.by, path, text)
 
     def take(self, request: Request) -> None:
         """Take a request; it is settled by the commit that acts on it, so that a crash loses no decision."""
@@ -91,7 +103,8 @@ class People:
         elif request.kind == "attach":
             self._driver.soon(lambda: self._attach(request))
         else:
-            events = [] if event is None else [event]
+            late = isinstance(event, ManualConfirmed) and self._driver.overdue(event.path, "manual")
+            events = [] if event is None or late else [event]
             self._driver.soon(lambda: self._driver.commit(events, (), settled))
 
     def _attach(self, request: Request) -> None:
@@ -100,8 +113,16 @@ class People:
         self._driver.commit([], [Draft(kinds.ATTACHED, dict(request.body))], change)
 
     def _approve(self, event: ApprovalGiven, settled: RunChange) -> None:
-        """Check an approval against the plan made again now; a late one is refused by the stored deadline."""
-        asked = self._latest_asked(event.path)
+        """Check an approval against the plan made again now; a late one is refused by the stored deadline.
+
+        One at a time: the second of two approvals must find the gate passed, and not compare its plan with
+        what the first one has begun.
+        """
+        with self._deciding:
+            self._decide(event, settled)
+
+    def _decide(self, event: ApprovalGiven, settled: RunChange) -> None:
+        asked = self._latest_asked(event.path) if self._is_open(event.path) else None
         if asked is None or self._driver.overdue(event.path, "approval"):
             self._driver.commit([], (), settled)
             return
@@ -111,6 +132,12 @@ class People:
             self._driver.commit([stale], (), settled)
             return
         self._driver.commit([event], (), settled)
+
+    def _is_open(self, path: str) -> bool:
+        return any(
+            isinstance(command, AskApproval) and command.path == path
+            for command in self._driver.run.execution.outstanding()
+        )
 
     def _latest_asked(self, path: str) -> Mapping[str, Any] | None:
         for record in reversed(self._driver.store.records(self._driver.run.facts.run_id)):

@@ -94,7 +94,9 @@ def exit_code(document: Mapping[str, Any]) -> int:
         return EXIT_ENVIRONMENT
     failures = {step["error"]["code"] for step in document["steps"] if step["error"]}
     untouched = not any(step["calls"] for step in document["steps"] if step["phase"] == Phase.CONTAINMENT)
-    excused = SETTING_CODES if status == RunStatus.PARTIAL else ENVIRONMENT_CODES if untouched else frozenset()
+    excused = (
+        SETTING_CODES if status == RunStatus.PARTIAL else ENVIRONMENT_CODES if untouched else frozenset()
+    )
     return EXIT_ENVIRONMENT if failures and failures <= excused else EXIT_FAILED
 
 

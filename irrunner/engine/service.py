@@ -6,9 +6,10 @@ of the command line and the API.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from irrunner.actions.contract import Where
 from irrunner.clock import IdSource, iso, parse_iso
 from irrunner.engine import loaded as kinds
+from irrunner.engine.driver import Driver
 from irrunner.engine.embedded import EmbeddedEngine, Observer
 from irrunner.engine.loaded import RunFacts, started_draft
 from irrunner.engine.open_gates import open_gates
@@ -30,6 +32,7 @@ from irrunner.errors import (
     ApprovalNotOpen,
     ApprovalStale,
     ApproverNotAllowed,
+    IRRunnerError,
     RunBusy,
     RunNotResumable,
     SettingsError,
@@ -38,8 +41,21 @@ from irrunner.findings.model import Finding
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
+from irrunner.vocabulary import RunStatus
 
-FINALLY_GRACE_S = 300.0
+DUE_AT_ONCE = 100
+"""Due runs that are driven together: it bounds memory."""
+
+
+@contextlib.contextmanager
+def _kept(failures: list[IRRunnerError]) -> Iterator[None]:
+    """Keep a failure for later; a run that another process took meanwhile is none."""
+    try:
+        yield
+    except RunBusy:
+        return
+    except IRRunnerError as problem:
+        failures.append(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +201,10 @@ class Runner:
         return planner.playbook(playbook, inputs, finding)
 
     def attach(self, row: RunRow, finding: Finding) -> None:
-        """Append a newer update of the finding to an open run (or remember it, where another drives)."""
+        """Append a newer update of the finding to a parked run; whoever drives another one will do it.
+
+        The lease of an orphaned run is left as it is: it shows that the run is to be taken up.
+        """
         self.store.attach_event(row.run_id, finding.event_key)
         severity = max(row.severity, finding.severity)
         body = {
@@ -193,7 +212,8 @@ class Runner:
             "severity": severity,
             "updated_at": finding.updated_at,
         }
-        lease = self.store.acquire(row.run_id, self.owner, LEASE_TTL_S)
+        parked = self.store.run(row.run_id).status is RunStatus.WAITING
+        lease = self.store.acquire(row.run_id, self.owner, LEASE_TTL_S) if parked else None
         if lease is None:
             self.store.request(row.run_id, "attach", body)
             return
@@ -229,19 +249,20 @@ class Runner:
             )
         return fitting[0]
 
-    def check_approver(self, gate: Mapping[str, Any], approver: Approver) -> None:
-        """Check that this person may decide.
+    def check_approver(self, gate: Mapping[str, Any], approver: Approver, *, denies: bool = False) -> None:
+        """Check that this person may decide; one person is enough to deny.
 
         Raises:
             ApproverNotAllowed: If a configured group does not list them, or the gate wants two people
                 and no group is configured (local identities cannot prove that they are two).
         """
         groups = self.services.settings.approvers
-        named = [groups[name] for name in gate.get("approvers", ()) if name in groups]
+        asked = gate.get("approvers") or gate.get("by") or ()
+        named = [groups[name] for name in asked if name in groups]
         identity = approver.as_dict()
         if named and not any({identity["id"], identity["aws"]} & set(group) for group in named):
-            raise ApproverNotAllowed(f"{identity['id']} is in none of the groups {gate['approvers']}")
-        if not named and gate.get("minimum", 1) > 1:
+            raise ApproverNotAllowed(f"{identity['id']} is in none of the groups {', '.join(asked)}")
+        if not named and not denies and gate.get("minimum", 1) > 1:
             raise ApproverNotAllowed(
                 "this gate wants two people, and local identities are not enough",
                 hint="list the group under `approvers` in irrunner.yaml",
@@ -272,7 +293,7 @@ class Runner:
         row = self.store.run(run)
         gate = self.gate(row, step)
         approver = self.approver()
-        self.check_approver(gate, approver)
+        self.check_approver(gate, approver, denies=True)
         kind = "confirm" if gate.get("manual") else "deny"
         body = {
             "path": gate["path"],
@@ -288,6 +309,8 @@ class Runner:
         row = self.store.run(run)
         if row.status.ended:
             raise RunNotResumable(f"run {row.run_id} has ended: {row.status}")
+        if row.undoes:
+            return Undoing(self).abort(row, self.approver().as_dict(), reason)
         return self.ask(row, "abort", {"by": self.approver().as_dict(), "reason": reason})
 
     def ask(self, row: RunRow, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,7 +318,7 @@ class Runner:
         self.store.request(row.run_id, kind, body)
         try:
             return self.resume(row.run_id)
-        except RunBusy:
+        except (RunBusy, RunNotResumable):  # its driver takes the request, or has just ended the run
             return self.document(row.run_id)
 
     # -- resume and undo ----------------------------------------------------------------------
@@ -321,13 +344,38 @@ class Runner:
         return self.document(row.run_id)
 
     def resume_due(self) -> list[dict[str, Any]]:
-        """Take up every run that is due or orphaned; runs that others took meanwhile are left out."""
-        documents = []
-        for run_id in self.store.due_runs(iso(self.services.clock.now())):
-            try:
+        """Take up every run that is due or orphaned, many at once; those that others took are left out.
+
+        Raises:
+            IRRunnerError: The first failure, after every other run went on.
+        """
+        due = self.store.due_runs(iso(self.services.clock.now()))
+        documents: list[dict[str, Any]] = []
+        failures: list[IRRunnerError] = []
+        for start in range(0, len(due), DUE_AT_ONCE):
+            documents += self._resume_together(due[start : start + DUE_AT_ONCE], failures)
+        if failures:
+            raise failures[0]
+        return documents
+
+    def _resume_together(self, run_ids: list[str], failures: list[IRRunnerError]) -> list[dict[str, Any]]:
+        """Drive runs in one engine: one that waits long, or is broken, holds no other up."""
+        undone = {run_id for run_id in run_ids if self.store.run(run_id).undoes}
+        taken: dict[str, Driver] = {}
+        engine = self.engine()
+        try:
+            for run_id in run_ids:
+                if run_id not in undone:
+                    with _kept(failures):
+                        taken[run_id] = engine.take(run_id)
+            with _kept(failures):
+                engine.drive(*taken.values())
+        finally:
+            engine.close()
+        documents = [self.document(run_id) for run_id, driver in taken.items() if driver.failure is None]
+        for run_id in sorted(undone):
+            with _kept(failures):
                 documents.append(self.resume(run_id))
-            except RunBusy:
-                continue
         return documents
 
     def undo(self, run: str, step: str | None, *, release_credentials: bool) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +15,15 @@ from irrunner.actions.registry import Registry
 from irrunner.actions.sending import Port, Ports
 from irrunner.aws.api import Cloud, CloudApi
 from irrunner.aws.operations import ReadOnlyApi
+from irrunner.aws.redact import redact_text
 from irrunner.clock import Clock
 from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import RunFacts
-from irrunner.errors import InvalidCall, IRRunnerError, SettingsError
+from irrunner.errors import Defect, InvalidCall, IRRunnerError, SettingsError
 from irrunner.settings import Settings
 
 LOCAL_PREFIXES = ("notify.", "evidence.")
+LONGEST_DEFECT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Binding:
     started: datetime
     steps: Mapping[str, Any]
     planned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    undoing: bool = False
+    """Whether the permissions of undo are needed: the session of a step that acts has none of them."""
     _target: CloudApi | None = None
     _forensics: CloudApi | None = None
     _forensics_tried: bool = False
@@ -90,7 +95,11 @@ class Binding:
         return {**pattern_values(self.params), **place}
 
     def _permissions(self, scope: str) -> tuple[Any, ...]:
-        return tuple(permission for permission in self.action.permissions if permission.scope == scope)
+        return tuple(
+            permission
+            for permission in self.action.permissions
+            if permission.scope == scope and (self.undoing or permission.use != "undo")
+        )
 
     def target(self) -> CloudApi:
         """Return the session in the incident's account."""
@@ -159,12 +168,23 @@ class _NoCloud:
         return self
 
 
+@contextmanager
+def defects(action_id: str) -> Iterator[None]:
+    """Turn what nobody foresaw in an action into a failure of its step: the rest of the run must go on.
+
+    Raises:
+        Defect: For an exception that is not ours; its text may quote data, so credentials are taken out.
+    """
+    try:
+        yield
+    except IRRunnerError:
+        raise
+    except Exception as problem:
+        text = redact_text(f"{type(problem).__name__}: {problem}")[:LONGEST_DEFECT]
+        raise Defect(f"{action_id}: {text}", hint="this is a fault of ours: please report it") from problem
+
+
 def error_of(problem: IRRunnerError) -> dict[str, Any]:
     """Return an error as the journal and ``--json`` keep it."""
     detail = {name: value for name, value in problem.detail.items() if isinstance(value, str | int | float)}
     return {"code": problem.code, "message": problem.message, "hint": problem.hint, "detail": detail}
-
-
-def at_path(binding: Binding, started: datetime) -> Binding:
-    """Return the binding with another start instant (a resumed intent's)."""
-    return replace(binding, started=started)

@@ -14,14 +14,15 @@ from typing import Any
 
 from irrunner.actions.contract import AnyAction, Model, State
 from irrunner.actions.registry import Registry
-from irrunner.actions.runtime import Done, Later, Progress, UndoRun, UndoView, view_undo
-from irrunner.actions.sending import Sender
+from irrunner.actions.runtime import Done, Later, Progress
+from irrunner.actions.sending import Sender, SentCall
+from irrunner.actions.undo import UndoRun, UndoView, view_undo
 from irrunner.clock import iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.loaded import RunFacts, facts_of
 from irrunner.engine.owner import LEASE_TTL_S
-from irrunner.engine.stepping import Binding, Services, error_of
-from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost
+from irrunner.engine.stepping import Binding, Services, defects, error_of
+from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost, TargetConflict
 from irrunner.journal.records import Draft, Record
 from irrunner.journal.store import Lease, RunChange, Store, Timer
 from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
@@ -29,6 +30,7 @@ from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
 UNDO_INTENT = "undo_intent"
 UNDO_OUTCOME = "undo_outcome"
 SIMULATED_POLL_S = 0.1
+LOCK_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,10 @@ def undo_items(records: Sequence[Record], registry: Registry) -> list[UndoItem]:
 
 
 def _ends(record: Record) -> bool:
-    """Whether the record tells what a step left behind."""
-    return record.kind == "step_verified" or (record.kind == kinds.OUTCOME and bool(record.body["calls"]))
+    """Whether the record tells what a step left behind, or that it may have left something."""
+    if record.kind != kinds.OUTCOME:
+        return record.kind == "step_verified"
+    return bool(record.body["calls"]) or bool(record.body.get("possibly_sent"))
 
 
 def _item(intent: Record, end: Record, registry: Registry) -> UndoItem | None:
@@ -76,8 +80,6 @@ def _item(intent: Record, end: Record, registry: Registry) -> UndoItem | None:
     seen = end.body.get("after")
     after = action.StateModel.model_validate(seen) if seen is not None else None
     if after is not None and before.footprint() == after.footprint():
-        return None
-    if after is None and not intent.body["calls"]:
         return None
     return UndoItem(intent.path, action, params, before, after, datetime.fromisoformat(intent.at))
 
@@ -131,6 +133,7 @@ class UndoDriver:
             if known is not None and known["outcome"] not in (Outcome.WAITING, Outcome.RUNNING):
                 outcomes[item.path] = str(known["outcome"])
                 continue
+            self.store.renew(self.lease, LEASE_TTL_S)
             outcome, until = self._undo(item)
             outcomes[item.path] = outcome
             if until is not None:
@@ -151,32 +154,52 @@ class UndoDriver:
         return self._restore(item, item.after), None
 
     def _restore(self, item: UndoItem, after: State) -> str:
-        binding = Binding(self.services, self.undone, item.action, item.params, item.path, item.at, {})
+        binding = _binding(self.services, self.undone, item)
+        deadline = self.services.clock.now() + timedelta(seconds=item.action.timeout_s)
+        sent: Sequence[SentCall] = ()
         try:
+            self._lock(item, deadline)
+            sender = Sender(binding.ports(), self.services.clock)
+            sent = sender.sent
             run = UndoRun(
                 item.action, item.params, item.before, after, binding.look_context,
-                Sender(binding.ports(), self.services.clock), self.services.clock,
-                self.services.clock.now() + timedelta(seconds=item.action.timeout_s),
+                sender, self.services.clock, deadline,
             )  # fmt: skip
             self._append(UNDO_INTENT, item.path, {"action": item.action.id})
-            progress = self._advance(run)
+            with defects(item.action.id):
+                progress = self._advance(run)
         except IRRunnerError as problem:
             if isinstance(problem, JournalError | LeaseLost):
                 raise
-            return self._record(item, Outcome.FAILED, problem.message, error=error_of(problem))
-        calls = [call.as_dict() for call in run.sender.sent]
+            calls = [call.as_dict() for call in sent]
+            return self._record(item, Outcome.FAILED, problem.message, calls=calls, error=error_of(problem))
         return self._record(
-            item, progress.outcome, progress.reason, calls=calls, verified=progress.verified,
-            detail=dict(progress.outputs),
+            item, progress.outcome, progress.reason, calls=[call.as_dict() for call in sent],
+            verified=progress.verified, detail=dict(progress.outputs),
         )  # fmt: skip
+
+    def _lock(self, item: UndoItem, deadline: datetime) -> None:
+        """Lock what the item changes: a run that contains it right now goes first.
+
+        Raises:
+            TargetConflict: If another run holds it until the deadline.
+        """
+        targets = item.action.targets(item.params, self.undone.where)
+        while (holder := self.store.lock(self.lease, targets)) is not None:
+            self.store.unlock(self.lease)
+            if self.services.clock.now() >= deadline:
+                raise TargetConflict(f"run {holder} acts on it: nothing was changed", hint="undo again later")
+            self._wait(LOCK_WAIT_S)
+
+    def _wait(self, seconds: float) -> None:
+        self.services.clock.wait(threading.Event(), seconds)
+        self.store.renew(self.lease, LEASE_TTL_S)
 
     def _advance(self, run: UndoRun) -> Done:
         progress: Progress = run.advance()
         while isinstance(progress, Later):
             simulated = self.services.cloud.caller().simulated
-            delay = min(progress.poll_s, SIMULATED_POLL_S) if simulated else progress.poll_s
-            self.services.clock.wait(threading.Event(), delay)
-            self.store.renew(self.lease, LEASE_TTL_S)
+            self._wait(min(progress.poll_s, SIMULATED_POLL_S) if simulated else progress.poll_s)
             progress = run.advance()
         return progress
 
@@ -196,10 +219,15 @@ class UndoDriver:
             timer = Timer(self.facts.run_id, path, "wait", 0, iso(until))
             change = RunChange(status=RunStatus.WAITING, timers_set=[timer])
             self._append(kinds.PARKED, "", {"until": iso(until)}, change)
+            self.store.unlock(self.lease)
             return RunStatus.WAITING
         status = RunStatus.PARTIAL if bad & set(outcomes.values()) else RunStatus.SUCCEEDED
         self._append(kinds.FINISHED, "", {"status": status}, RunChange(status=status, ended=True))
         return status
+
+
+def _binding(services: Services, undone: RunFacts, item: UndoItem) -> Binding:
+    return Binding(services, undone, item.action, item.params, item.path, item.at, {}, undoing=True)
 
 
 def outcomes_of(records: Sequence[Record]) -> dict[str, Mapping[str, Any]]:
@@ -213,7 +241,7 @@ def preview(services: Services, item: UndoItem, undone: RunFacts) -> UndoView:
     Raises:
         ActionError: If the look fails.
     """
-    binding = Binding(services, undone, item.action, item.params, item.path, item.at, {})
+    binding = _binding(services, undone, item)
     try:
         now: State | None = item.action.look(binding.look_context(), item.params)
     except ActionError as problem:

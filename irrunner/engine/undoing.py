@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from irrunner.engine import loaded as kinds
 from irrunner.engine.loaded import LoadedRun, RunFacts, facts_of, load_run, started_draft
 from irrunner.engine.owner import LEASE_TTL_S, take_lease
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
 from irrunner.errors import RunBusy, RunNotResumable
-from irrunner.journal.store import Lease, NewRun, RunRow
+from irrunner.journal.records import Draft
+from irrunner.journal.store import Lease, NewRun, RunChange, RunRow
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
@@ -54,13 +56,31 @@ class Undoing:
         Raises:
             RunBusy: If another process drives it.
         """
+        lease = self._lease(row)
+        records = self._store.records(row.run_id)
+        return self._drive(lease, records[0].body["undo"], outcomes_of(records))
+
+    def abort(self, row: RunRow, by: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        """End an undo that was interrupted or that holds something; nothing more comes back.
+
+        Raises:
+            RunBusy: If another process drives it.
+        """
+        lease = self._lease(row)
+        drafts = [
+            Draft("abort_requested", {"by": dict(by), "reason": reason}),
+            Draft(kinds.FINISHED, {"status": RunStatus.ABORTED}),
+        ]
+        self._store.append(lease, drafts, RunChange(status=RunStatus.ABORTED, ended=True))
+        return self._runner.document(row.run_id)
+
+    def _lease(self, row: RunRow) -> Lease:
         lease = take_lease(self._store, row.run_id, self._runner.owner)
         if lease is None:
             raise RunBusy(
                 f"run {row.run_id} is driven by another process", hint=f"irrunner watch {row.run_id}"
             )
-        records = self._store.records(row.run_id)
-        return self._drive(lease, records[0].body["undo"], outcomes_of(records))
+        return lease
 
     def _ended(self, row: RunRow) -> RunRow:
         """Return the run, ended; one that merely waits for people is aborted first."""

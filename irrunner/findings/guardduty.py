@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any, Final
 
 from irrunner.findings import tolerant as t
@@ -300,10 +301,20 @@ def is_sample_resource(parts: dict[str, Any]) -> bool:
 
 
 def _is_sample_peer(action: Any) -> bool:
-    """Return whether the remote network is the made-up one (from GuardDuty's data, not the attacker's)."""
-    owners = (
-        t.mapping(t.dig(found, "remoteIpDetails", "organization")) for found in t.mapping(action).values()
-    )
-    return any(
-        t.text(owner.get(name)).startswith(GENERATED) for owner in owners for name in ("isp", "org", "asnOrg")
-    )
+    """Return whether the remote network is the made-up one of samples.
+
+    An attacker may register a network under any name, but cannot come from an address that is not routed.
+    """
+    peers = [t.mapping(t.dig(found, "remoteIpDetails")) for found in t.mapping(action).values()]
+    return any(_is_made_up(t.mapping(peer.get("organization"))) and not _is_routed(peer) for peer in peers)
+
+
+def _is_made_up(owner: dict[str, Any]) -> bool:
+    return any(t.text(owner.get(name)).startswith(GENERATED) for name in ("isp", "org", "asnOrg"))
+
+
+def _is_routed(peer: dict[str, Any]) -> bool:
+    try:
+        return ip_address(t.first_text(peer.get("ipAddressV4"), peer.get("ipAddressV6"))).is_global
+    except ValueError:
+        return True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 
+from irrunner.errors import ExpressionFailed
 from irrunner.findings.guardduty_types import successor
 from irrunner.findings.model import Finding
 from irrunner.findings.pattern import leaf_count, matches, stands_in_order
 from irrunner.playbook.model import EventTrigger, Expr, FindingTrigger, Playbook
+
+_LOG = logging.getLogger(__name__)
 
 Specificity = tuple[int, int, int]
 """How narrowly a trigger names the finding; the larger wins.
@@ -26,12 +30,29 @@ def match(finding: Finding, playbooks: Iterable[Playbook], holds: Holds) -> list
     Args:
         finding: The finding.
         playbooks: The library.
-        holds: Evaluates a trigger's ``when``; what it raises is not caught, as a broken guard must show.
+        holds: Evaluates a trigger's ``when``.
 
     Returns:
         Most specific trigger first, then the higher ``priority``, then by id.
+
+    Raises:
+        ExpressionFailed: If a guard fails and no other trigger fires. A playbook with a broken guard, such as
+            one about a tag that an attacker took off, must not keep another from answering; it is logged.
     """
-    found = [(best, playbook) for playbook in playbooks if (best := specificity(finding, playbook, holds))]
+    failures: list[ExpressionFailed] = []
+
+    def asked(expr: Expr, about: Finding) -> bool:
+        try:
+            return holds(expr, about)
+        except ExpressionFailed as failure:
+            failures.append(failure)
+            return False
+
+    found = [(best, playbook) for playbook in playbooks if (best := specificity(finding, playbook, asked))]
+    if failures and not found:
+        raise failures[0]
+    for failure in failures:
+        _LOG.warning("a trigger was passed over, its condition failed: %s", failure)
     found.sort(key=lambda pair: pair[1].id)
     found.sort(key=lambda pair: (pair[0], pair[1].priority), reverse=True)
     return [playbook for _, playbook in found]

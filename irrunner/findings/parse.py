@@ -101,15 +101,22 @@ def _bare(event: _Event) -> Iterator[Finding]:
 
 
 def _eventbridge(event: _Event) -> Iterator[Finding]:
-    """Yield the findings of an EventBridge event: one, or those of Security Hub's list."""
+    """Yield the findings of an EventBridge event: one, or those of Security Hub's list.
+
+    Anybody who may put events on the bus can copy a service's ``detail-type``, but only AWS can write a
+    source that begins with ``aws.``; an event without a source was taken out of its envelope by its owner.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html
+    """
     detail = t.mapping(event.get("detail"))
     listed = t.objects(detail.get("findings"))
-    if listed and t.text(event.get("source")) in {"aws.securityhub", ""}:
+    source = t.text(event.get("source"))
+    if listed and source in {"aws.securityhub", ""}:
         for item in listed:
             yield (parse_ocsf if _is_ocsf(item) else parse_asff)(event, item, "securityhub")
-    elif _is_cloudtrail(detail):
+    elif _is_cloudtrail(detail) and (source.startswith("aws.") or not source):
         yield parse_cloudtrail(event, detail, "cloudtrail")
-    elif t.text(event.get("detail-type")) == "GuardDuty Finding":
+    elif t.text(event.get("detail-type")) == "GuardDuty Finding" and source in {"aws.guardduty", ""}:
         yield guardduty.parse(event, detail, "eventbridge")
     else:
         yield parse_other(event, detail, "eventbridge")

@@ -59,17 +59,23 @@ def give_back(connection: Connection, lease: Lease) -> None:
 def lock(connection: Connection, lease: Lease, arns: Sequence[str], now: str) -> str | None:
     """Lock all the resources or none; return the run that holds the first one that is not free.
 
+    A run that nobody drives (its process died, or gave up) holds nobody up: it locks anew when it goes on.
+
     Raises:
         LeaseLost: If the lease is another's.
     """
     check(connection, lease)
     wanted = sorted(set(arns))
-    query = select(locks.c.arn, locks.c.run_id).where(locks.c.arn.in_(wanted)).order_by(locks.c.arn)
-    taken = connection.execute(query).all()
+    columns = (locks.c.arn, locks.c.run_id, free(now).label("free"))
+    query = select(*columns).join(runs, runs.c.run_id == locks.c.run_id).where(locks.c.arn.in_(wanted))
+    taken = connection.execute(query.order_by(locks.c.arn)).all()
     for row in taken:
-        if row.run_id != lease.run_id:
+        if row.run_id != lease.run_id and not row.free:
             return str(row.run_id)
-    mine = {row.arn for row in taken}
+    left = [row.arn for row in taken if row.run_id != lease.run_id]
+    if left:
+        connection.execute(delete(locks).where(locks.c.arn.in_(left)))
+    mine = {row.arn for row in taken} - set(left)
     rows = [{"arn": arn, "run_id": lease.run_id, "at": now} for arn in wanted if arn not in mine]
     if rows:
         connection.execute(insert(locks), rows)

@@ -9,7 +9,7 @@ Source: cel-spec, proto/cel/expr/syntax.proto and checked.proto.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -51,6 +51,10 @@ class Analysis:
     """Its type; ``optional`` as CEL sees it, whatever conditions say."""
     nulls: frozenset[Path]
     """Paths of which any being null makes the value null; the empty path: something unnamed may."""
+    fields: frozenset[str]
+    """Names of all fields that are selected anywhere, of ``has()`` too."""
+    tests: bool
+    """Whether there is a ``has()`` in it."""
 
 
 def analyse(serialised: bytes) -> Analysis:
@@ -70,13 +74,17 @@ def analyse(serialised: bytes) -> Analysis:
     shapes = {entry.key: _shape(entry.value) for entry in checked.type_map}
     shape = shapes.get(checked.expr.id, ANY)
     nulls = _nulls(checked.expr, NOTHING, shapes)
-    return Analysis(tuple(walk.found), _implied(checked.expr), shape, nulls)
+    return Analysis(
+        tuple(walk.found), _implied(checked.expr), shape, nulls, frozenset(walk.fields), walk.tests
+    )
 
 
 class _Walk:
     def __init__(self, positions: Mapping[int, int]) -> None:
         self._positions = positions
         self.found: list[Reference] = []
+        self.fields: set[str] = set()
+        self.tests = False
 
     def visit(self, node: Any, known: Known, bound: frozenset[str]) -> None:
         """Visit a node; ``bound`` are the variables of comprehensions around it."""
@@ -97,6 +105,8 @@ class _Walk:
 
     def _chain(self, node: Any, known: Known, bound: frozenset[str]) -> None:
         tested = node.select_expr.test_only
+        self.tests |= tested
+        self.fields.update(_selected(node))
         path, root = _path(node)
         if path is None:
             self.visit(root, known, bound)
@@ -128,6 +138,13 @@ class _Walk:
         inner = bound | {loop.iter_var, loop.iter_var2, loop.accu_var}
         for node in (loop.loop_condition, loop.loop_step, loop.result):
             self.visit(node, known, inner)
+
+
+def _selected(node: Any) -> Iterator[str]:
+    """Yield the fields of a chain, outermost first."""
+    while node.WhichOneof("expr_kind") == "select_expr":
+        yield node.select_expr.field
+        node = node.select_expr.operand
 
 
 def _path(node: Any) -> tuple[Path | None, Any]:

@@ -41,16 +41,37 @@ class _Context:
     """Step id to its position in the file."""
     loops: Mapping[str, str]
     """Step inside a ``for_each`` to the step that repeats it."""
+    forgiving: frozenset[str]
+    """Steps after whose failure the run goes on."""
 
 
 def check_expressions(draft: Draft, registry: Registry, typing: Typing) -> Iterator[Problem]:
     """Yield the problems of every expression of a playbook."""
     steps = tuple(draft.playbook.walk())
     order = {step.id: position for position, step in enumerate(steps)}
-    context = _Context(draft, registry, typing, order, _loops(draft))
+    forgiving = frozenset(step.id for step in steps if step.on_failure != "stop")
+    context = _Context(draft, registry, typing, order, _loops(draft), forgiving)
+    yield from _check_aliases(typing)
     for site in typing.sites:
         if site.expr.source and site.expr.place.file:
             yield from _check_site(context, site)
+
+
+def _check_aliases(typing: Typing) -> Iterator[Problem]:
+    """An expression that a YAML alias repeats is compiled once: its loop variables must be of one type."""
+    first: dict[Expr, Site] = {}
+    for site in typing.sites:
+        other = first.setdefault(site.expr, site)
+        if other is site or not site.view.locals:
+            continue
+        here, there = dict(typing.variables(site)), dict(typing.variables(other))
+        for name in sorted(site.view.locals.keys() & other.view.locals.keys()):
+            if here[name] != there[name]:
+                message = (
+                    f"an alias repeats this expression where {name!r} is {here[name]}, not {there[name]};"
+                    " write it out"
+                )
+                yield Problem(site.expr.place, "yaml-alias", message)
 
 
 def _loops(draft: Draft) -> dict[str, str]:
@@ -75,6 +96,7 @@ def _check_site(context: _Context, site: Site) -> Iterator[Problem]:
     known = context.typing.promised(site.view)
     for reference in analysis.references:
         yield from _check_reference(context, site, reference, known)
+        yield from _check_items(context, site, reference, analysis)
     yield from _check_type(context, site, _narrowed(analysis, known))
     yield from _check_constant(context, site, program)
 
@@ -84,7 +106,14 @@ def _complaints(context: _Context, site: Site, failed: CompileFailed) -> Iterato
         broken = {complaint.name, f"inputs.{complaint.name}"} & context.draft.broken
         if not (complaint.name and broken):
             place = _inside(site.expr, complaint.line, complaint.column)
-            yield Problem(place, complaint.rule, complaint.message)
+            yield Problem(place, complaint.rule, complaint.message + _loop_hint(site, complaint.name))
+
+
+def _loop_hint(site: Site, name: str) -> str:
+    loop = site.owner.for_each if site.owner is not None else None
+    if site.part != "when" or loop is None or name not in {loop.name, "index"}:
+        return ""
+    return "; `when` is asked once, before the loop: filter its list instead"
 
 
 def _inside(expr: Expr, line: int, column: int) -> Place:
@@ -120,6 +149,22 @@ def _check_reference(context: _Context, site: Site, reference: Reference, known:
             yield Problem(place, "reference-guard", message)
         return
     yield _out_of_sight(context, site, name, place)
+
+
+def _check_items(
+    context: _Context, site: Site, reference: Reference, analysis: Analysis
+) -> Iterator[Problem]:
+    """Outputs of an item that failed would be read as protobuf's defaults: an empty text, a zero."""
+    if reference.path[:1] != ("steps",) or reference.path[STEP_PATH:] != ("items",):
+        return
+    name = reference.path[1]
+    may_have_failed = site.view.failing or name in context.forgiving
+    if may_have_failed and "outputs" in analysis.fields and not (analysis.tests or "outcome" in analysis.fields):
+        message = (
+            f"an item of {name!r} that failed has no outputs; look at its outcome first:"
+            " .filter(i, i.outcome == 'applied' || i.outcome == 'already_done')"
+        )
+        yield Problem(_at(site, reference.offset), "reference-guard", message)
 
 
 def _out_of_sight(context: _Context, site: Site, name: str, place: Place) -> Problem:

@@ -250,7 +250,7 @@ def _outputs(reader: StepReader, fields: Fields) -> dict[str, Expr]:
         return {}
     outputs = {}
     for key, value in node.entries.values():
-        name = reader.identifier(key, frozenset())
+        name = reader.identifier(key, words.CEL_LITERALS)
         expression = reader.expression(value)
         if name:
             outputs[name] = expression or NEVER

@@ -7,6 +7,7 @@ problems. What a plain scalar means is :mod:`irrunner.playbook.scalars`' matter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -65,6 +66,14 @@ Node: TypeAlias = "Scalar | Sequence | Mapping"
 KIND_NAMES = {Scalar: "a value", Sequence: "a list", Mapping: "a mapping"}
 
 
+_HIDDEN = re.compile("[\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Line breaks of YAML 1.1 that no editor shows, and controls that turn the direction of text: what a
+reviewer reads must be what runs.
+
+Source: YAML 1.2.2, section 5.4; Unicode TR 36, section 3.1 ("bidirectional text spoofing").
+"""
+
+
 class _Refused(Exception):
     """The file cannot be read on; carries the problem."""
 
@@ -92,6 +101,8 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     if size > MAX_BYTES:
         message = f"{size:,} bytes; a playbook has at most {MAX_BYTES:,}: split it and use `run`"
         return None, [Problem(start, "yaml-size", message)]
+    if hidden := _HIDDEN.search(text):
+        return None, [_hidden_problem(text, hidden.start(), file)]
     composer = _Composer(text, file)
     try:
         root = composer.compose()
@@ -102,6 +113,12 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     if root is None:
         composer.problems.append(Problem(start, "yaml-empty", "the file is empty; write a playbook into it"))
     return root, composer.problems
+
+
+def _hidden_problem(text: str, position: int, file: str) -> Problem:
+    line = re.split(r"\r\n|\r|\n", text[:position])
+    message = f"the character U+{ord(text[position]):04X} hides what is written; remove it, or write it as \\u"
+    return Problem(Place(file, len(line), len(line[-1]) + 1), "yaml-encoding", message)
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:

@@ -137,26 +137,26 @@ def check_order(
     playbook = draft.playbook
     steps = {step.id: step for step in playbook.walk()}
     done = {name: actions_of(step, playbook.callees) for name, step in steps.items()}
-    everything = frozenset().union(*done.values())
+    everything = _union(done.values())
     for visit in visits:
-        acting = _acting(visit.step, playbook.callees)
+        step = visit.step
+        acting = _acting(step, playbook.callees)
+        ruled = [rule for rule in RULES if any(_matches(rule.action, action) for action in acting)]
+        if not ruled:
+            continue
         before = visit.view.certain | promised(visit)
+        possible = [steps[name] for name in before | visit.view.possible if name in steps]
         seen = {
             "certain": _union(done[name] for name in before if name in done),
-            "earlier": _union(
-                _all_actions(steps[name], playbook.callees)
-                for name in before | visit.view.possible
-                if name in steps
-            ),
+            "earlier": _union(_all_actions(each, playbook.callees) for each in possible),
             "anywhere": everything,
         }
-        for action in sorted(acting):
-            for rule in RULES:
-                if _breaks(rule, visit.step, action, playbook, seen):
-                    place = draft.place(visit.step.place, _PARTS[type(visit.step.kind)])
-                    yield Problem(place, rule.rule, f"{rule.message}. Source: {rule.source}", rule.severity)
-        if isinstance(visit.step.kind, Uses) and acting:
-            yield from _revokes_user(draft, visit.step, visit.step.kind)
+        for rule in ruled:
+            if _breaks(rule, step, playbook, seen):
+                place = draft.place(step.place, _PARTS[type(step.kind)])
+                yield Problem(place, rule.rule, f"{rule.message}. Source: {rule.source}", rule.severity)
+        if isinstance(step.kind, Uses):
+            yield from _revokes_user(draft, step, step.kind)
 
 
 _PARTS: Mapping[type, str] = MappingProxyType({Uses: "uses", Run: "run"})
@@ -183,9 +183,7 @@ def _all_actions(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
     return actions_of(step, callees) | _union(_all_actions(child, callees) for child in inner)
 
 
-def _breaks(
-    rule: OrderRule, step: Step, action: str, playbook: Playbook, seen: Mapping[str, frozenset[str]]
-) -> bool:
+def _breaks(rule: OrderRule, step: Step, playbook: Playbook, seen: Mapping[str, frozenset[str]]) -> bool:
     orders = {playbook.order}
     if isinstance(step.kind, Run):  # what a callee must do in its own order is checked where it is written
         callee = playbook.callees[step.kind.playbook]
@@ -194,7 +192,7 @@ def _breaks(
             _matches(rule.after, other) for other in actions_of(step, playbook.callees)
         ):
             return False
-    if not _matches(rule.action, action) or rule.waived_by_order in orders:
+    if rule.waived_by_order in orders:
         return False
     if rule.given and not any(_matches(rule.given, other) for other in seen["anywhere"]):
         return False

@@ -10,6 +10,10 @@ from typing import Literal
 from irrunner.playbook.model import Place
 
 
+LONGEST_WORD = 80
+LONGEST = 600
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One line of ``irrunner validate``."""
@@ -18,6 +22,12 @@ class Problem:
     rule: str
     message: str
     severity: Literal["error", "warning"] = "error"
+
+    def __post_init__(self) -> None:
+        """Cut what a hostile file repeats at length out of the middle; what to do stands at the end."""
+        if len(self.message) > LONGEST:
+            half = LONGEST // 2
+            object.__setattr__(self, "message", f"{self.message[:half]} ... {self.message[-half:]}")
 
     def __str__(self) -> str:
         """Return ``file:line:column: rule-id: message``."""
@@ -36,6 +46,8 @@ class Problem:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the nearest known word, else an empty string."""
+    """Return ``; did you mean 'x'?`` for the nearest known word; nothing for none, or for a long text."""
+    if len(word) > LONGEST_WORD:
+        return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -8,6 +8,7 @@ Source: YAML 1.2.2, section 10.3 (core schema).
 
 from __future__ import annotations
 
+import math
 import re
 
 from irrunner.playbook.nodes import Scalar
@@ -37,7 +38,8 @@ def resolve(scalar: Scalar) -> bool | int | float | str | None:
     if _INT.fullmatch(text):
         return int(text)
     if text[:1] in "+-.0123456789" and any(c.isdigit() for c in text) and _FLOAT.fullmatch(text):
-        return float(text)
+        value = float(text)
+        return value if math.isfinite(value) else text
     return text
 
 

@@ -20,7 +20,7 @@ Json: TypeAlias = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXPRESSION: Json = {"type": "string", "pattern": r"\$\{\{"}
 TEXT: Json = {"type": ["string", "number", "boolean"]}
-DURATION: Json = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
+DURATION: Json = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?(ms|s|m|h|d)\s*$"}
 STEPS: Json = {"type": "array", "items": {"$ref": "#/$defs/step"}}
 TEXTS: Json = {"anyOf": [{"type": "array", "items": TEXT}, TEXT]}
 _JSON_TYPES: Mapping[str, str] = {"string": "string", "int": "integer", "double": "number", "bool": "boolean"}
@@ -97,7 +97,9 @@ def _event_trigger() -> Json:
 
 
 def _input() -> Json:
-    properties = {"type": _words(INPUT_TYPES), "from": EXPRESSION, "default": {}, "description": TEXT}
+    spaced = {"type": "string", "pattern": " "}  # `map<string, string>`: blanks do not count
+    type_name = {"anyOf": [_words(INPUT_TYPES), spaced]}
+    properties = {"type": type_name, "from": EXPRESSION, "default": {}, "description": TEXT}
     return _mapping(properties, required=("type",))
 
 

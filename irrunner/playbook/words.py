@@ -21,6 +21,8 @@ CEL_WORDS = frozenset({
     "finding", "inputs", "steps", "run", "index", "poll", "item",
 })  # fmt: skip
 """Reserved words, functions and macros of CEL, and our own variables: no id may be one of them."""
+CEL_LITERALS = frozenset({"false", "in", "null", "true"})
+"""What no field may be called, such as an output: CEL cannot select it."""
 LOOP_WORDS = CEL_WORDS - {"item"}
 """``as`` may be ``item``: it is the default."""
 

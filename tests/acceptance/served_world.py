@@ -21,8 +21,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance import forked
+from tests.acceptance.forked import Twist
 
 FORKS = multiprocessing.get_context("forkserver")
+USUAL = Twist()
 PROGRAM = (sys.executable, "-m", "irrunner")
 TIME_SCALE = 50
 """World seconds per second: snapshots take 3 world seconds."""
@@ -136,13 +138,13 @@ class Started:
         return Done(self.process.exitcode, self.out, self.err)
 
 
-def fork(arguments: Sequence[str], env: Mapping[str, str], directory: Path, die_at: int = 0) -> Started:
+def fork(arguments: Sequence[str], env: Mapping[str, str], directory: Path, twist: Twist = USUAL) -> Started:
     """Run a command line in a fork of a process that has imported everything: a second quicker."""
     FORKS.set_forkserver_preload(["tests.acceptance.forked"])
     output = Path(tempfile.mkdtemp(prefix="output-", dir=directory))
     for name in ("out", "err"):
         (output / name).touch()
-    process = FORKS.Process(target=forked.run, args=(list(arguments), dict(env), str(directory), str(output), die_at))
+    process = FORKS.Process(target=forked.run, args=(list(arguments), dict(env), str(directory), str(output), twist))
     process.start()
     return Started(process, output)
 
@@ -198,15 +200,15 @@ class CommandLine:
         """
         return checked(self.start(*arguments, env=env).end())
 
-    def start(self, *arguments: object, env: Mapping[str, str] | None = None, die_at: int = 0) -> Started:
+    def start(self, *arguments: object, env: Mapping[str, str] | None = None, twist: Twist = USUAL) -> Started:
         """Begin a command.
 
         Args:
             arguments: The command line.
             env: Changes to the environment.
-            die_at: End without a trace at this step over the edge of the program; 0: never.
+            twist: What is unusual about the process.
         """
-        return fork([str(word) for word in arguments], self.env(**(env or {})), self.directory, die_at)
+        return fork([str(word) for word in arguments], self.env(**(env or {})), self.directory, twist)
 
     def program(
         self, *arguments: object, stdin: bytes | None = None, before: Callable[[], None] | None = None

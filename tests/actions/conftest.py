@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from irrunner.actions.contract import AnyAction, LookContext, Model, State, Where
-from irrunner.actions.runtime import Done, Later, StepRun, UndoRun
+from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Ports, Sender, SentCall
+from irrunner.actions.undo import UndoRun
 from irrunner.aws.errors import classify
 from irrunner.aws.operations import is_read
 from irrunner.settings import Settings

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,10 +16,11 @@ from botocore.session import Session
 
 from gameday.world.calls import Call as Received
 from gameday.world.world import World
-from irrunner.actions.contract import AnyAction, LookContext, Model, State, Where
+from irrunner.actions.contract import AnyAction, Call, LookContext, Model, State, Where
 from irrunner.actions.registry import Registry
-from irrunner.actions.runtime import Begun, Done, StepRun, UndoRun
-from irrunner.actions.sending import Ports, Sender
+from irrunner.actions.runtime import Begun, Done, StepRun
+from irrunner.actions.sending import Ports, Sender, SentCall
+from irrunner.actions.undo import UndoRun
 from irrunner.aws.cloud import BotoCloud
 from irrunner.aws.operations import ReadOnlyApi
 from irrunner.settings import Channel, Forensics, Settings
@@ -26,6 +28,7 @@ from irrunner.testing import FakeApi, ManualClock
 
 RUN_ID = "019b7c2e-0000-7000-8000-000000000001"
 MOST_TURNS = 400
+TOKEN = re.compile(r"<[^<>]+>")
 REACHED_NOTHING = "lost-before-effect"
 
 
@@ -202,3 +205,22 @@ def opened(registry: Registry, line: Line, monkeypatch: pytest.MonkeyPatch) -> I
         )
         where = Where("aws", world.resources["account_id"], region, forensic, region, None)
         yield Bench(world, clock, line.cloud(settings, clock), settings, where, registry)
+
+
+def claimed(calls: Iterable[Call | SentCall]) -> Counter[tuple[str, str]]:
+    """Return (operation, target) pairs."""
+    return Counter((call.operation, call.target) for call in calls)
+
+
+def matches(planned: Counter[tuple[str, str]], sent: Counter[tuple[str, str]]) -> bool:
+    """Whether what was sent is what was planned: a token stands for any target."""
+    exact = Counter({pair: count for pair, count in planned.items() if not TOKEN.search(pair[1])})
+    if exact - sent:
+        return False
+    tokens = Counter[str]()
+    for (operation, _), count in (planned - exact).items():
+        tokens[operation] += count
+    rest = Counter[str]()
+    for (operation, _), count in (sent - exact).items():
+        rest[operation] += count
+    return tokens == rest

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from irrunner.actions.contract import AnyAction, Call
+from irrunner.actions.contract import AnyAction
 from irrunner.actions.ec2.interfaces import PRIOR_GROUPS
 from irrunner.actions.registry import Registry
-from irrunner.actions.sending import SentCall
 from irrunner.aws.operations import iam_action
 from irrunner.aws.policy import LIMIT_CHARACTERS, session_policy
 from irrunner.errors import ActionDenied, ActionError
-from irrunner.vocabulary import Outcome, Settle, UndoPolicy
-from tests.contracts.bench import RUN_ID, Bench, Dying, Ended, Killed
+from irrunner.vocabulary import Outcome
+from tests.contracts.bench import Bench, Ended, Killed, claimed, matches
 from tests.contracts.conftest import OpenWorld
 from tests.contracts.rows import LOCAL, ROWS, Row, terminate
 
-TOKEN = re.compile(r"<[^<>]+>")
 SNAPSHOT_ID = re.compile(r"snap-[0-9a-f]{17}")
 CHANGING = [row for row in ROWS if row.operations]
 STRUCK = [
@@ -94,25 +91,6 @@ def _told(pairs: list[tuple[str, Any]]) -> Any:
 def needed(effects: Counter[str], row: Row) -> Counter[str]:
     """Return the effects without those of optional calls."""
     return Counter({name: count for name, count in effects.items() if name not in row.optional})
-
-
-def claimed(calls: Iterable[Call | SentCall]) -> Counter[tuple[str, str]]:
-    """Return (operation, target) pairs."""
-    return Counter((call.operation, call.target) for call in calls)
-
-
-def matches(planned: Counter[tuple[str, str]], sent: Counter[tuple[str, str]]) -> bool:
-    """Whether what was sent is what was planned: a token stands for any target."""
-    exact = Counter({pair: count for pair, count in planned.items() if not TOKEN.search(pair[1])})
-    if exact - sent:
-        return False
-    tokens = Counter[str]()
-    for (operation, _), count in (planned - exact).items():
-        tokens[operation] += count
-    rest = Counter[str]()
-    for (operation, _), count in (sent - exact).items():
-        rest[operation] += count
-    return tokens == rest
 
 
 def test_every_action_has_a_row(registry: Registry) -> None:
@@ -385,60 +363,3 @@ def test_calls_are_covered_by_declared_permissions(row: Row, open_world: OpenWor
             texts = {name: value for name, value in values.items() if isinstance(value, str)}
             place = {"partition": "aws", "region": bench.where.region, "account": bench.account}
             assert len(session_policy(own, {**texts, **place})) <= LIMIT_CHARACTERS
-
-
-# -- actions that call no AWS API -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("action_id", LOCAL)
-def test_a_local_action_calls_no_aws(action_id: str, open_world: OpenWorld) -> None:
-    """It ends verified, and the world has heard nothing of it."""
-    with open_world() as bench:
-        ended = bench.run(bench.registry.get(action_id), LOCAL[action_id])
-
-        assert ended.done.verified
-        assert bench.received() == []
-        assert matches(claimed(ended.begun.calls), claimed(ended.run.sender.sent))
-
-
-@pytest.mark.parametrize("action_id", LOCAL)
-def test_a_local_plan_sends_nothing(action_id: str, open_world: OpenWorld) -> None:
-    """Nobody's chat hears of a plan."""
-    with open_world() as bench:
-        bench.attempt(bench.registry.get(action_id), LOCAL[action_id]).begin()
-
-        assert bench.local.calls == []
-
-
-@pytest.mark.parametrize("action_id", LOCAL)
-def test_a_local_effect_never_happens_twice(action_id: str, open_world: OpenWorld) -> None:
-    """Resumed after a crash: a message is unknown and not sent again; a record is simply made again."""
-    with open_world() as bench:
-        action = bench.registry.get(action_id)
-        first = bench.attempt(action, LOCAL[action_id])
-        begun = first.begin()
-        bench.finish(first)
-        sent = len(bench.local.calls)
-        resumed = bench.attempt(action, LOCAL[action_id])
-        resumed.before = begun.before
-        resumed.resume(len(begun.calls), bench.clock.now())
-        done = bench.finish(resumed)
-
-        assert len(bench.local.calls) == sent
-        assert done.outcome is (Outcome.UNKNOWN if action.settle is Settle.AT_MOST_ONCE else Outcome.APPLIED)
-
-
-def test_an_interrupted_message_that_was_never_to_be_sent_is_no_mystery(open_world: OpenWorld) -> None:
-    """The intent foresaw no call (no such channel): resumed, the step ends as it would have."""
-    with open_world() as bench:
-        action = bench.registry.get("notify.send")
-        values = {**LOCAL["notify.send"], "channel": "nobody"}
-        begun = bench.attempt(action, values).begin()
-        resumed = bench.attempt(action, values)
-        resumed.before = begun.before
-        resumed.resume(len(begun.calls), bench.clock.now())
-        done = bench.finish(resumed)
-
-        assert begun.calls == ()
-        assert done.verified
-        assert bench.local.calls == []

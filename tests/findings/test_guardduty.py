@@ -103,6 +103,12 @@ def test_an_attack_sequence_without_resources_is_incomplete() -> None:
     assert parsed(detail(resource={"resourceType": "AttackSequence"})).problems == ("no resource",)
 
 
+def peer(address: str | None) -> dict[str, Any]:
+    """Return a service part whose remote network has a sample's name; anybody may register one."""
+    remote = {"ipAddressV4": address, "organization": {"isp": "GeneratedFindingISP"}}
+    return {"service": {"action": {"networkConnectionAction": {"remoteIpDetails": remote}}}}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -117,6 +123,7 @@ def test_an_attack_sequence_without_resources_is_incomplete() -> None:
                 "accessKeyDetails": {"accessKeyId": "GeneratedFindingAccessKeyId"},
             }
         },
+        peer("198.51.100.0"),
     ],
 )
 def test_samples_are_recognised(change: dict[str, Any]) -> None:
@@ -139,6 +146,8 @@ def test_samples_are_recognised(change: dict[str, Any]) -> None:
             }
         },
         key_detail(accessKeyId="AKIAQ7YR4JHNL5Z2WXKT", userName="GeneratedFindingUserName"),
+        peer("9.9.9.9"),
+        peer(None),
     ],
 )
 def test_nobody_can_call_an_attack_a_sample(change: dict[str, Any]) -> None:

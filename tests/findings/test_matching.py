@@ -89,6 +89,18 @@ def test_guards_are_asked_only_where_the_type_fits() -> None:
         match(found(), [playbook("ec2", types("*:EC2/*", when="x"))], never)
 
 
+def test_a_broken_guard_keeps_no_other_playbook_from_answering(caplog: pytest.LogCaptureFixture) -> None:
+    """An attacker who takes a tag off, which some guard reads, does not escape; the log tells of the guard."""
+
+    def broken(expression: Expr, finding: Finding) -> bool:
+        raise ExpressionFailed(f"{expression.place}: {finding.type} has no such key")
+
+    books = [playbook("a", types("Backdoor:EC2/*", when="x")), playbook("b", types("*"))]
+
+    assert [each.id for each in match(found(), books, broken)] == ["b"]
+    assert "p.yaml:1:1" in caplog.text
+
+
 def test_the_source_must_be_the_same() -> None:
     """A trigger for Macie does not answer GuardDuty."""
     assert ids(found(), playbook("m", types("*", source="macie"))) == []

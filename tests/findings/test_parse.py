@@ -126,6 +126,19 @@ def test_shapes_are_told_apart(data: Any, shape: str) -> None:
     assert one(data).shape == shape
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        event(source="my.app"),
+        event({"eventName": "StopLogging", "eventSource": "cloudtrail.amazonaws.com"}, source="my.app"),
+        event({"findings": [asff()]}, source="my.app"),
+    ],
+)
+def test_who_may_only_put_events_cannot_speak_for_a_service(forged: Any) -> None:
+    """AWS alone writes sources that begin with `aws.`; another's copy of a finding goes to a person."""
+    assert one(forged).source == "custom"
+
+
 def test_one_event_may_hold_several_findings() -> None:
     """A custom action of Security Hub carries many; each sees only itself in ``raw``."""
     other = asff(Id="arn:aws:guardduty:eu-central-1:111122223333:detector/d1/finding/ffff")

@@ -13,6 +13,7 @@ import pytest
 from gameday.demo import DemoClock
 from gameday.demo_incident import DETECTION, SUBJECT, Check, evidence_first, verdict
 from gameday.demo_screen import Screen, by_hand
+from gameday.environment import secluded
 from gameday.finding_events import instance_event
 from gameday.observe import FACTS, Scene, View, differences
 from gameday.world import Call
@@ -42,6 +43,20 @@ def test_the_demonstration_holds_and_leaves_nothing_behind(
     assert "15 of 15 checks held" in shown
     assert "\x1b[" not in shown
     assert dict(os.environ) == before
+
+
+def test_the_callers_aws_configuration_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside there is neither a profile nor a token of the caller's; afterwards everything is back."""
+    monkeypatch.setenv("AWS_PROFILE", "somebody-elses")
+    monkeypatch.delenv("IRRUNNER_STORE", raising=False)
+
+    with secluded():
+        inside = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        os.environ["IRRUNNER_STORE"] = "of the stage"
+
+    assert set(inside) == {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"}
+    assert os.environ["AWS_PROFILE"] == "somebody-elses"
+    assert "IRRUNNER_STORE" not in os.environ
 
 
 def test_json_is_one_document_and_keep_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

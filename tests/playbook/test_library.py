@@ -8,8 +8,10 @@ import pytest
 
 from irrunner.actions.registry import Registry, load_registry
 from irrunner.errors import PlaybookInvalid, UnknownPlaybook
+from irrunner.findings.model import Finding, FindingResource
 from irrunner.playbook.library import Library, load_pinned
 from irrunner.playbook.prose import prose
+from irrunner.playbook.types import bind_inputs
 from tests.playbook.playbook_texts import playbook_text
 
 EXAMPLE = Path(__file__).parent / "architecture_example.yaml"
@@ -128,3 +130,18 @@ def test_example_of_the_design() -> None:
 def test_shipped_playbooks_are_found() -> None:
     """The shipped directory is found beside the package."""
     assert Library(load_registry()).ids()
+
+
+@pytest.mark.parametrize("name", ["ec2-instance-compromise", "instance-role-compromise"])
+@pytest.mark.parametrize(
+    ("tag", "environment"),
+    [("test", "test"), ("<", "production"), ("x" * 5000, "production"), ("", "production"), ("a\nb", "production")],
+)
+def test_a_tag_cannot_keep_an_instance_from_being_contained(name: str, tag: str, environment: str) -> None:
+    """Who can tag an instance cannot make its finding incomplete: an odd tag counts as production."""
+    resource = FindingResource(instance_id="i-0abcdef1234567890", tags={"Environment": tag})
+    finding = Finding(source="guardduty", id="1", type="Trojan:EC2/DropPoint", resource=resource)
+
+    inputs = bind_inputs(Library(load_registry()).get(name), finding, {})
+
+    assert inputs == {"instance_id": "i-0abcdef1234567890", "environment": environment}

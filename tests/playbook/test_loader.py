@@ -166,6 +166,50 @@ BROKEN = [
         triggers: [{event: {source: »aws.s3}}]
         steps: [{id: a, READ}]
     """),
+    ("event-pattern", "unknown operator", """
+        triggers: [{event: {source: [aws.s3], detail: {name: [»{prefx: a}]}}}]
+        steps: [{id: a, READ}]
+    """),
+    ("event-pattern", "two objects", """
+        triggers: [{event: {$or: »[{source: [aws.s3]}]}}]
+        steps: [{id: a, READ}]
+    """),
+    ("bad-id", "'in'", """
+        outputs: {»in: '${{ 1 }}'}
+        steps: [{id: a, READ}]
+    """),
+    ("yaml-encoding", "U+2028", """
+        owner: me»\u2028version: 2.0.0
+        steps: [{id: a, READ}]
+    """),
+    ("yaml-encoding", "U+202E", """
+        owner: "»\u202eme"
+        steps: [{id: a, READ}]
+    """),
+    ("yaml-alias", "'x' is int, not string", """
+        - {id: a, for_each: [a], as: x, uses: test.read, with: &w {instance_id: "i ${{ »x }}"}}
+        - {id: b, for_each: [1], as: x, uses: test.read, with: *w}
+    """),
+    ("reference-guard", "outcome first", """
+        - {id: a, for_each: [i-1], as: x, on_failure: continue, READ}
+        - id: b
+          when: ${{ has(steps.a) }}
+          uses: test.read
+          with: {instance_id: '${{ string(size(»steps.a.items[0].outputs.volume_ids)) }}'}
+    """),
+    ("reference-guard", "ask", """
+        - {id: ask, approve: {message: m, from: [x]}, then: [{id: a, READ}]}
+        - {id: b, when: '${{ [»steps.ask].size() == 1 }}', READ}
+    """),
+    ("expression-name", "asked once", """
+        - {id: a, for_each: [i-1], as: x, when: "${{ »x == 'a' }}", READ}
+    """),
+    ("approval-in-loop", "every item", """
+        - »id: a
+          for_each: [i-1]
+          approve: {message: m, from: [x], minimum: 2}
+          then: [{id: b, READ}]
+    """),
     ("yaml-duplicate-key", "line 5", """
         owner: a
         »owner: b
@@ -181,6 +225,19 @@ BROKEN = [
     ("order-snapshot-before-isolate", "contain-first", """
         - {id: a, uses: »aws.ec2.isolate-instance, with: {instance_id: i-1}}
         - {id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}
+    """),
+    ("order-snapshot-before-isolate", "contain-first", """
+        - id: p
+          parallel:
+            - {id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}
+            - {id: a, uses: »aws.ec2.isolate-instance, with: {instance_id: i-1}}
+    """),
+    ("order-snapshot-before-isolate", "contain-first", """
+        - id: c
+          choose:
+            - when: ${{ finding.archived }}
+              steps: [{id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}]
+          otherwise: [{id: a, uses: »aws.ec2.isolate-instance, with: {instance_id: i-1}}]
     """),
     ("order-profile-before-revoke", "IMDS", """
         - {id: a, uses: »aws.iam.revoke-role-sessions, with: {instance_id: i-1}}

@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from irrunner.actions.registry import Registry
+from irrunner.playbook.loader import Chain, examine, load_playbook
+from irrunner.playbook.model import Playbook
 from irrunner.playbook.order import RULES
 from irrunner.playbook.problems import Problem
+from tests.playbook.playbook_texts import playbook_text
 
 WITH = "with: {instance_id: i-1}"
 SNAPSHOT = f"- {{id: snap, uses: aws.ebs.snapshot-instance, {WITH}}}\n"
@@ -27,6 +31,7 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
         f"- {{id: stop, uses: aws.ec2.stop-instance, exempt: a drill, {WITH}}}",
         f"order: contain-first\nsteps:\n  {ISOLATE}  {SNAPSHOT}",
         ISOLATE,
+        f"- {{id: each, for_each: [i-1], parallel: [[{SNAPSHOT.strip()[2:]}]]}}\n" + ISOLATE,
         f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
         OFF + f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
     ],
@@ -34,6 +39,21 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
 def test_what_is_in_order(problems: Callable[[str], list[Problem]], body: str) -> None:
     """What comes first on every way, is made sure of by a condition, or has a reason, is no problem."""
     assert problems(body) == []
+
+
+def test_order_counts_through_calls(registry: Registry) -> None:
+    """What a callee does stands where it is called: isolation behind a `run` comes after the snapshot too."""
+
+    def resolve(name: str, chain: Chain) -> Playbook:
+        text = playbook_text(ISOLATE).replace("id: test-playbook", f"id: {name}")
+        return load_playbook(text, "callee.yaml", registry, resolve, chain)
+
+    call = "- {id: call, run: cut-off}\n"
+    _, wrong = examine(playbook_text(call + SNAPSHOT), "f.yaml", registry, resolve)
+    _, right = examine(playbook_text(SNAPSHOT + call), "f.yaml", registry, resolve)
+
+    assert [(each.rule, each.place.line) for each in wrong] == [("order-snapshot-before-isolate", 6)]
+    assert right == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.rule for rule in RULES])
