@@ -46,6 +46,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/cli.py
+	$(BIN)/python benchmarks/parked.py
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m crash --kill-points 2000

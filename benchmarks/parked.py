@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -111,14 +112,13 @@ def watch(path: Path, looks: int) -> dict[str, Any]:
     """Be the process that resumes: look for due runs, and drive those that are."""
     bench = ParkedBench(path)
     resumed: list[Any] = []
-    times = []
+    started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(looks):
-        started = time.perf_counter()
         resumed += bench.runner.resume_due()
-        times.append(time.perf_counter() - started)
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
     statuses = [document["status"] for document in resumed]
     bench.store.close()
-    return {"seconds": sum(times), "looks": looks, "ended": statuses.count("succeeded"), "mb": resident_mb()}
+    return {"seconds": seconds, "cpu_s": cpu_s, "ended": statuses.count("succeeded"), "mb": resident_mb()}
 
 
 def in_process(path: Path, looks: int) -> dict[str, Any]:
@@ -129,22 +129,28 @@ def in_process(path: Path, looks: int) -> dict[str, Any]:
     return answer
 
 
+def _per_look(idle: dict[str, Any]) -> str:
+    return f"{idle['seconds'] / IDLE_LOOKS:>10.4f}{idle['cpu_s'] / IDLE_LOOKS:>10.4f}"
+
+
 def measure(path: Path, runs: int, due: Iterable[int]) -> bool:
     """Measure and print; return whether the floors are met."""
-    print(f"{datetime.now(UTC):%Y-%m-%d}  Python {platform.python_version()}  {platform.machine()}")
+    machine = f"{platform.machine()}  {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}  Python {platform.python_version()}  {machine}")
     size = prepare(path, runs)
     idle = in_process(path, IDLE_LOOKS)
     print(f"{runs:,} parked runs, store {size:.0f} MB")
-    print(f"{'':32}{'seconds':>10}{'resident':>12}")
-    print(f"{'one look, none due':32}{idle['seconds'] / IDLE_LOOKS:>10.4f}{idle['mb']:>9.0f} MB")
-    met = idle["mb"] < RESIDENT_MAX_MB
+    print(f"{'':32}{'seconds':>10}{'CPU s':>10}{'resident':>12}")
+    print(f"{'one look, none due':32}{_per_look(idle)}{idle['mb']:>9.0f} MB")
+    met = bool(idle["mb"] < RESIDENT_MAX_MB)
     for count in due:
         make_due(path, count)
         woken = in_process(path, 1)
         if woken["ended"] != count:
             raise SystemExit(f"benchmark invalid: {woken} of {count}")
-        print(f"{f'{count:,} due, found and resumed':32}{woken['seconds']:>10.2f}{woken['mb']:>9.0f} MB")
-        met = met and woken["seconds"] < RESUME_MAX_S and woken["mb"] < RESIDENT_MAX_MB
+        figures = f"{woken['seconds']:>10.2f}{woken['cpu_s']:>10.2f}{woken['mb']:>9.0f} MB"
+        print(f"{f'{count:,} due, found and resumed':32}{figures}")
+        met = met and bool(woken["seconds"] < RESUME_MAX_S and woken["mb"] < RESIDENT_MAX_MB)
     print(f"floors (under {RESIDENT_MAX_MB} MB, under {RESUME_MAX_S:g} s): {'met' if met else 'MISSED'}")
     return met
 
@@ -153,7 +159,7 @@ def main() -> int:
     """Measure and print; return 1 where a floor is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--due", type=int, nargs="*", default=[1, 100])
+    parser.add_argument("--due", type=int, nargs="*", default=[1, 100, 1000])
     parser.add_argument("--watch", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--looks", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()

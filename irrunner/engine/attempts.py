@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from irrunner.actions.contract import Refused, Where
+from irrunner.actions.registry import Registry
 from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
@@ -24,7 +26,7 @@ from irrunner.errors import (
     PlaybookError,
     SettingsError,
 )
-from irrunner.journal.records import Draft, canonical, digest
+from irrunner.journal.records import Draft, Record, canonical, digest
 from irrunner.machine.messages import (
     EvaluationFailed,
     Event,
@@ -60,6 +62,16 @@ class InFlight:
         return self.resumed or bool(self.run.sender.sent)
 
 
+def changed_by(records: Sequence[Record], registry: Registry, where: Where) -> frozenset[str]:
+    """Return the resources that a journal's intents were to change."""
+    changed: set[str] = set()
+    for record in records:
+        if record.kind == kinds.INTENT and record.body["calls"]:
+            action = registry.get(record.body["action"])
+            changed.update(action.targets(params_of(action, record.body["params"]), where))
+    return frozenset(changed)
+
+
 class Attempts:
     """Answers ``RunStep`` and ``Poll`` for one run."""
 
@@ -68,6 +80,7 @@ class Attempts:
         self._locking = threading.Lock()
         self._acting: set[str] = set()
         """Paths of steps that have their locks and have not ended."""
+        self._changed = changed_by(driver.run.records, driver.services.registry, driver.run.facts.where)
 
     def _bind(self, path: str, action_id: str, values: Mapping[str, Any], started: datetime) -> Binding:
         action = self._driver.services.registry.get(action_id)
@@ -142,8 +155,8 @@ class Attempts:
     def _begin(self, binding: Binding, path: str, attempt: int) -> InFlight | None:
         run = self._step_run(binding, path)
         begun = run.begin()
-        if begun.refusal is not None and not begun.refusal.nothing_to_do:
-            refusal = begun.refusal
+        refusal = begun.refusal or (self._beyond_limit(binding) if begun.calls else None)
+        if refusal is not None and not refusal.nothing_to_do:
             error = {"code": refusal.code, "message": refusal.reason, "hint": "", "detail": {}}
             self._driver.commit([StepFailed(path, attempt, Outcome.REFUSED, error, retryable=False)])
             return None
@@ -160,6 +173,19 @@ class Attempts:
         }
         self._driver.commit([], [Draft(kinds.INTENT, intent, path)])
         return InFlight(run, binding, attempt)
+
+    def _beyond_limit(self, binding: Binding) -> Refused | None:
+        """Return a refusal where the run would change more resources than it may, else count them."""
+        run, settings = self._driver.run, self._driver.services.settings
+        limit = min(
+            settings.limits.resources, run.playbook.limits.get("resources", settings.limits.resources)
+        )
+        with self._locking:
+            changed = self._changed.union(binding.action.targets(binding.params, run.facts.where))
+            if len(changed) > limit:
+                return Refused(f"the run would change more than {limit} resources", code="limit-reached")
+            self._changed = changed
+        return None
 
     def resume(self, command: RunStep, intent: Mapping[str, Any]) -> None:
         """Settle an intent that has no outcome: look first, with the prior state of the journal."""

@@ -122,11 +122,10 @@ class EmbeddedEngine:
             JournalCorrupt: If its chain is broken.
         """
         try:
-            run = load_run(self._store.records(lease.run_id), self._services.compiler)
+            return self._add(lease, load_run(self._store.records(lease.run_id), self._services.compiler))
         except IRRunnerError:
             self._store.release(lease)
             raise
-        return self._add(lease, run)
 
     def take(self, run_id: str) -> Driver:
         """Take the lease of a parked or orphaned run, and take it up.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from irrunner.engine.loaded import LoadedRun
@@ -49,7 +50,9 @@ class GatePlan:
         return tuple(lines)
 
 
-def gate_plan(services: Services, run: LoadedRun, scopes: Scopes, path: str, step: Step) -> GatePlan:
+def gate_plan(
+    services: Services, run: LoadedRun, scopes: Scopes, path: str, step: Step, at: datetime
+) -> GatePlan:
     """Make the plan of the steps behind a gate, from looks now.
 
     Args:
@@ -58,10 +61,11 @@ def gate_plan(services: Services, run: LoadedRun, scopes: Scopes, path: str, ste
         scopes: Its expression scopes.
         path: Path of the ``approve`` step.
         step: The step.
+        at: When the plan was shown: a cut-off in it (session revocation) must not make it stale by itself.
     """
     kind = step.kind
     steps = kind.then if isinstance(kind, Approve) else ()
-    planner = Planner(services, run.facts)
+    planner = Planner(services, run.facts, at)
     parent = parent_of(path)
     suffix = path.rpartition("/")[2].removeprefix(step.id)
     view = View(scopes.playbook(path), scopes.scope(path), f"{parent}/" if parent else "", suffix, path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.gate import GatePlan, gate_plan
 from irrunner.engine.requests import event_of_request
@@ -35,9 +37,9 @@ class People:
         self._taken: set[int] = set()
         self._deciding = threading.Lock()
 
-    def _gate(self, path: str) -> GatePlan:
+    def _gate(self, path: str, at: datetime) -> GatePlan:
         step = self._driver.run.execution.step(path)
-        return gate_plan(self._driver.services, self._driver.run, self._driver.scopes, path, step)
+        return gate_plan(self._driver.services, self._driver.run, self._driver.scopes, path, step, at)
 
     def ask(self, command: AskApproval) -> None:
         """Open a gate: make the plan of what stands behind it, and journal both."""
@@ -51,9 +53,10 @@ class People:
             self._tell(kind.escalate, path, "nobody has decided yet")
             return
         approvers = (*kind.approvers, *(kind.escalate if command.escalated else ()))
+        at = iso(self._driver.services.clock.now())
         try:
             message = self._driver.scopes.text(path, kind.message)
-            plan = self._gate(path)
+            plan = self._gate(path, parse_iso(at))
         except IRRunnerError as problem:
             if isinstance(problem, JournalError | LeaseLost):
                 raise
@@ -62,7 +65,7 @@ class People:
         body = {
             "asked": command.asked, "escalated": command.escalated, "message": message,
             "approvers": list(approvers), "minimum": kind.minimum, "within_s": kind.within_s,
-            "plan": plan.as_dict(), "sha256": plan.sha256,
+            "planned_at": at, "plan": plan.as_dict(), "sha256": plan.sha256,
         }  # fmt: skip
         self._driver.commit([], [Draft(kinds.ASKED, body, path)])
         self._tell(approvers, path, message)
@@ -126,7 +129,7 @@ class People:
         if asked is None or self._driver.overdue(event.path, "approval"):
             self._driver.commit([], (), settled)
             return
-        plan = self._gate(event.path)
+        plan = self._gate(event.path, parse_iso(asked["planned_at"]))
         if plan.sha256 != (event.plan_sha256 or asked["sha256"]):
             stale = ApprovalStale(event.path, plan.difference(asked["plan"]))
             self._driver.commit([stale], (), settled)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from irrunner.actions.contract import AnyAction, Call, Model, Refused, State
@@ -116,9 +117,17 @@ class View:
 class Planner:
     """Walks steps and asks each action what it would send."""
 
-    def __init__(self, services: Services, facts: RunFacts) -> None:
+    def __init__(self, services: Services, facts: RunFacts, at: datetime | None = None) -> None:
+        """Plan steps of a run.
+
+        Args:
+            services: Shared services.
+            facts: Facts of the run.
+            at: The instant at which the steps are taken to begin; default: now.
+        """
         self._services = services
         self._facts = facts
+        self._at = at or services.clock.now()
         self._planned: dict[str, Mapping[str, Any]] = {}
 
     def playbook(
@@ -250,7 +259,7 @@ class Planner:
 
     def _look(self, action: AnyAction, params: Model, path: str, view: View) -> State:
         binding = Binding(
-            self._services, self._facts, action, params, path, self._services.clock.now(),
+            self._services, self._facts, action, params, path, self._at,
             view.scope.steps, self._planned,
         )  # fmt: skip
         state: State = action.look(binding.look_context(), params)

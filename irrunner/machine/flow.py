@@ -198,9 +198,7 @@ class Flow:
     def _absorb(self, node: Node, failure: Failure) -> None:
         """Apply a failed step's ``on_failure``; for an item, its ``for_each`` decides."""
         lane, policy = node.lane, node.step.on_failure
-        self.short |= node.step.phase is Phase.CONTAINMENT or (
-            policy == "continue" and node.step.phase is None
-        )
+        self.short |= node.step.phase is Phase.CONTAINMENT or (policy != "stop" and node.step.phase is None)
         if policy == "stop" or lane.role is Role.ITEM or self.halted(lane):
             self.stop(lane, failure)
         elif policy == "continue":

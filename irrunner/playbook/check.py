@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel, ValidationError
 
 from irrunner.actions.registry import Registry
+from irrunner.findings.guardduty_types import guardduty_types
+from irrunner.findings.matching import type_matches
 from irrunner.playbook.check_expressions import check_expressions
 from irrunner.playbook.document import Draft
 from irrunner.playbook.expressions import Typing
 from irrunner.playbook.model import (
     Approve,
     Expr,
+    FindingTrigger,
     Place,
     Playbook,
     Run,
@@ -41,6 +44,7 @@ def check(draft: Draft, registry: Registry) -> Iterator[Problem]:
         registry: The actions.
     """
     visits = visits_of(draft.playbook)
+    yield from _check_triggers(draft)
     yield from _check_ids(draft)
     for visit in visits:
         yield from _check_step(draft, registry, visit)
@@ -55,6 +59,18 @@ def check(draft: Draft, registry: Registry) -> Iterator[Problem]:
         return frozenset(path[1] for path in typing.promised(visit.inner) if path[0] == "steps" and path[1:])
 
     yield from check_order(draft, visits, promised)
+
+
+def _check_triggers(draft: Draft) -> Iterator[Problem]:
+    """A misspelled finding type never starts anything; AWS adds types, so it is only a warning."""
+    types = guardduty_types()
+    known = (*sorted(types.active), *types.retired)
+    for trigger in draft.playbook.triggers:
+        if isinstance(trigger, FindingTrigger) and trigger.source == "guardduty":
+            for glob in trigger.types:
+                if not any(type_matches(glob, name) for name in known):
+                    message = f"no known GuardDuty finding type is like {glob!r}{did_you_mean(glob, known)}"
+                    yield Problem(draft.place(trigger.place, "types"), "bad-value", message, "warning")
 
 
 def _check_ids(draft: Draft) -> Iterator[Problem]:

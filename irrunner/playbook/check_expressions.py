@@ -159,7 +159,11 @@ def _check_items(
         return
     name = reference.path[1]
     may_have_failed = site.view.failing or name in context.forgiving
-    if may_have_failed and "outputs" in analysis.fields and not (analysis.tests or "outcome" in analysis.fields):
+    if (
+        may_have_failed
+        and "outputs" in analysis.fields
+        and not (analysis.tests or "outcome" in analysis.fields)
+    ):
         message = (
             f"an item of {name!r} that failed has no outputs; look at its outcome first:"
             " .filter(i, i.outcome == 'applied' || i.outcome == 'already_done')"

@@ -157,6 +157,7 @@ def _trigger(reader: StepReader, node: Node) -> FindingTrigger | EventTrigger | 
     if "event" in fields:
         return EventTrigger(_pattern(reader, fields["event"][1]), when, node.place)
     inner = reader.fields(fields["finding"][1], "`finding`", ("source", "types"))
+    reader.note(node.place, inner)
     source = reader.need(inner, "source", reader.one_of(words.SOURCES), "", node.place)
     types = reader.need(inner, "types", reader.groups, (), node.place)
     return FindingTrigger(source, types, when, node.place)

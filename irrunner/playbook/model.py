@@ -156,6 +156,7 @@ class Step:
     kind: StepKind
     place: Place
     phase: Phase | None = None
+    """As written, else that of its action; None for what is no action and says nothing."""
     title: str = ""
     when: Expr | None = None
     for_each: ForEach | None = None

@@ -117,7 +117,9 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 
 def _hidden_problem(text: str, position: int, file: str) -> Problem:
     line = re.split(r"\r\n|\r|\n", text[:position])
-    message = f"the character U+{ord(text[position]):04X} hides what is written; remove it, or write it as \\u"
+    message = (
+        f"the character U+{ord(text[position]):04X} hides what is written; remove it, or write it as \\u"
+    )
     return Problem(Place(file, len(line), len(line[-1]) + 1), "yaml-encoding", message)
 
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from irrunner.playbook.document import Draft
 from irrunner.playbook.model import Playbook, Run, Step, Text, Uses, Value
 from irrunner.playbook.problems import Problem
-from irrunner.playbook.sites import Visit, expressions_in
+from irrunner.playbook.sites import Visit, end_of, expressions_in
 
 Globs: TypeAlias = tuple[str, ...]
 _SNAPSHOTS: Globs = ("aws.ebs.snapshot-instance", "aws.ebs.await-snapshots")
@@ -136,8 +136,7 @@ def check_order(
     """
     playbook = draft.playbook
     steps = {step.id: step for step in playbook.walk()}
-    done = {name: actions_of(step, playbook.callees) for name, step in steps.items()}
-    everything = _union(done.values())
+    everything = _union(actions_of(step, playbook.callees) for step in steps.values())
     for visit in visits:
         step = visit.step
         acting = _acting(step, playbook.callees)
@@ -147,7 +146,9 @@ def check_order(
         before = visit.view.certain | promised(visit)
         possible = [steps[name] for name in before | visit.view.possible if name in steps]
         seen = {
-            "certain": _union(done[name] for name in before if name in done),
+            "certain": _union(
+                _certain_actions(steps[name], playbook.callees) for name in before if name in steps
+            ),
             "earlier": _union(_all_actions(each, playbook.callees) for each in possible),
             "anywhere": everything,
         }
@@ -166,6 +167,15 @@ def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset().union(*sets)
 
 
+def _certain_actions(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
+    """Return the actions that a step has done whenever it has succeeded; a callee may pass some over."""
+    if not isinstance(step.kind, Run) or step.kind.playbook not in callees:
+        return actions_of(step, callees)
+    callee = callees[step.kind.playbook]
+    certain = end_of(callee).certain
+    return _union(_certain_actions(inner, callee.callees) for inner in callee.walk() if inner.id in certain)
+
+
 def _acting(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
     """Return the actions of a step, or of its callee, that no reason exempts."""
     kind = step.kind
@@ -178,7 +188,7 @@ def _acting(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
 
 
 def _all_actions(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
-    """Return the actions that a step may have done; behind a ``for_each`` its inner steps are out of sight."""
+    """Return the actions that a step may have done; those inside a ``for_each`` are named by it."""
     inner = (child for sequence in step.children() for child in sequence) if step.for_each else ()
     return actions_of(step, callees) | _union(_all_actions(child, callees) for child in inner)
 
@@ -204,7 +214,7 @@ def _matches(globs: Globs, action: str) -> bool:
 
 
 def actions_of(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
-    """Return the actions that a step has done when it has succeeded: its own, or those of its callee."""
+    """Return the actions that a step may do: its own, or those of its callee."""
     kind = step.kind
     if isinstance(kind, Uses):
         return frozenset({kind.action})

@@ -9,7 +9,6 @@ from typing import Literal
 
 from irrunner.playbook.model import Place
 
-
 LONGEST_WORD = 80
 LONGEST = 600
 

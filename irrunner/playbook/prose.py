@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from irrunner.actions.registry import Registry
@@ -51,13 +52,13 @@ def prose(playbook: Playbook, registry: Registry) -> str:
 
 
 def _head(playbook: Playbook) -> Iterator[str]:
-    yield f"# {playbook.title}"
+    yield f"# {_plain(playbook.title).strip()}"
     yield ""
     yield f"Playbook `{playbook.id}` {playbook.version}" + (
-        f", owned by {playbook.owner}." if playbook.owner else "."
+        f", owned by {_plain(playbook.owner)}." if playbook.owner else "."
     )
     if playbook.description:
-        yield from ("", playbook.description.strip())
+        yield from ("", _plain(playbook.description).strip())
     goals = [f"{name} within {duration_text(target)}" for name, target in playbook.objectives.items()]
     if goals:
         yield from ("", f"Objectives: {', '.join(goals)}.")
@@ -90,7 +91,8 @@ def _inputs(playbook: Playbook) -> Iterator[str]:
     for each in playbook.inputs.values():
         source = _code(each.source) if each.source else "given"
         default = "none, required" if each.required else f"`{each.default}`"
-        yield f"| `{each.name}` | {each.type} | {source} | {default} |"
+        cells = (cell.replace("|", "\\|") for cell in (f"`{each.name}`", f"`{each.type}`", source, default))
+        yield f"| {' | '.join(cells)} |"
 
 
 def _sequence_section(title: str, steps: tuple[Step, ...], registry: Registry) -> Iterator[str]:
@@ -99,23 +101,15 @@ def _sequence_section(title: str, steps: tuple[Step, ...], registry: Registry) -
     yield from (f"## {title}", "")
     current: Phase | None = None
     for number, step in enumerate(steps, start=1):
-        phase = phase_of(step, registry)
-        if phase is not None and phase is not current:
-            yield from ("", f"### {phase.value.replace('_', ' ').capitalize()}", "")
-            current = phase
+        if step.phase is not None and step.phase is not current:
+            yield from ("", f"### {step.phase.value.replace('_', ' ').capitalize()}", "")
+            current = step.phase
         yield from _step(step, f"{number}.", registry)
-
-
-def phase_of(step: Step, registry: Registry) -> Phase | None:
-    """Return a step's phase: as written, else its action's."""
-    if step.phase is None and isinstance(step.kind, Uses) and step.kind.action in registry:
-        return registry.get(step.kind.action).phase
-    return step.phase
 
 
 def _step(step: Step, mark: str, registry: Registry) -> Iterator[str]:
     sentence = f"{_conditions(step)}{_sentence(step, registry)}{_modifiers(step)}"
-    yield f"{mark} **{step.title or step.id}**: {sentence}"
+    yield f"{mark} **{_plain(step.title or step.id)}**: {sentence}"
     for title, inner in _inner(step):
         yield f"{INDENT}- {title}:"
         for child in inner:
@@ -160,7 +154,7 @@ def _wait(kind: Wait | WaitUntil) -> str:
 
 def _uses(kind: Uses, registry: Registry) -> str:
     action = registry.get(kind.action)
-    exempt = f" Not asked for, because: {kind.exempt}." if kind.exempt else ""
+    exempt = f" Not asked for, because: {_plain(kind.exempt)}." if kind.exempt else ""
     return f"{action.title.rstrip('.')} (`{kind.action}`, {action.risk} risk){_params(kind.params)}.{exempt}"
 
 
@@ -210,7 +204,7 @@ def _approvals(playbook: Playbook) -> Iterator[str]:
         "",
     )
     for step, kind in asked:
-        then = ", ".join(inner.title or inner.id for inner in kind.then)
+        then = ", ".join(_plain(inner.title or inner.id) for inner in kind.then)
         more = f", then {' and '.join(kind.escalate)} are told" if kind.escalate else ""
         people = f"{kind.minimum} of {', '.join(kind.approvers)}"
         yield f"- `{step.id}`: {people} within {duration_text(kind.within_s)}{more}; for {then}"
@@ -244,6 +238,11 @@ def _undo(playbook: Playbook, registry: Registry) -> Iterator[str]:
         yield f"- `{name}`: {action.undo}. {action.undo_note}"
 
 
+def _plain(text: str) -> str:
+    """Return text that is only text in Markdown: on one line, no HTML; blanks at its ends are kept as one."""
+    return re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;")
+
+
 def _code(expr: Expr) -> str:
     return f"`{' '.join(expr.source.split())}`"
 
@@ -252,9 +251,9 @@ def _value(value: Value | Text) -> str:
     if isinstance(value, Expr):
         return _code(value)
     if isinstance(value, Text):
-        return "".join(part if isinstance(part, str) else _code(part) for part in value.parts)
+        return "".join(_plain(part) if isinstance(part, str) else _code(part) for part in value.parts)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_value(item)}" for name, item in value.items()) + "}"
-    return "nothing" if value is None else str(value)
+    return "nothing" if value is None else _plain(str(value))

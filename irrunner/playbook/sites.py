@@ -126,6 +126,11 @@ def visits_of(playbook: Playbook) -> tuple[Visit, ...]:
     return tuple(visits)
 
 
+def end_of(playbook: Playbook) -> View:
+    """Return the view behind a playbook's steps: what is certain there has succeeded whenever it has."""
+    return _walk_playbook(playbook, [])
+
+
 def _sites(playbook: Playbook) -> Iterator[Site]:
     empty = View()
     for trigger in playbook.triggers:

@@ -76,11 +76,12 @@ class StepReader(Reader):
 
     def _step(self, identity: str, kind_name: str, node: Node, fields: Fields) -> Step:
         place = node.place
+        kind = READERS[kind_name](self, fields, place)
         return Step(
             id=identity,
-            kind=READERS[kind_name](self, fields, place),
+            kind=kind,
             place=place,
-            phase=self._phase(fields),
+            phase=self._phase(fields) or self._declared_phase(kind),
             title=self.get(fields, "title", self.text, ""),
             when=self.get(fields, "when", self.guard, None),
             for_each=self._for_each(fields, place),
@@ -136,6 +137,12 @@ class StepReader(Reader):
     def _phase(self, fields: Fields) -> Phase | None:
         word = self.get(fields, "phase", self.one_of(phase.value for phase in Phase), "")
         return Phase(word) if word else None
+
+    def _declared_phase(self, kind: StepKind) -> Phase | None:
+        """Return the phase of the step's action, for a step that writes none."""
+        if isinstance(kind, Uses) and kind.action in self._registry:
+            return self._registry.get(kind.action).phase
+        return None
 
     def _for_each(self, fields: Fields, place: Place) -> ForEach | None:
         if "for_each" not in fields:

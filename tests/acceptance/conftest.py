@@ -1,4 +1,4 @@
-"""Options and fixtures of the acceptance tests: the real command line and a served world, as processes."""
+"""Fixtures of the acceptance tests: the real command line and a served world, as processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.served_world import CommandLine, Served, serve
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make crash` kill more often than the tests do."""
-    parser.addoption("--kill-points", type=int, default=12, help="how often test_crash.py kills a runner")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ KEY = "AKIAIOSFODNN7EXAMPLE"
 
 
 def _event(type_: str, resource: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    detail = {
+    detail: dict[str, Any] = {
         "schemaVersion": "2.0",
         "accountId": ACCOUNT,
         "region": REGION,
@@ -43,7 +43,9 @@ def _event(type_: str, resource: dict[str, Any], **changes: Any) -> dict[str, An
     }
 
 
-def instance_event(directory: Path, name: str = "instance", *, tags: dict[str, str] | None = None, **changes: Any) -> Path:
+def instance_event(
+    directory: Path, name: str = "instance", *, tags: dict[str, str] | None = None, **changes: Any
+) -> Path:
     """Write an event about an instance with two interfaces, and return its path.
 
     Args:

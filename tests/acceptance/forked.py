@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gameday.world.serve
 import irrunner.actions.channels
 import irrunner.engine.intake
 import irrunner.playbook.expressions
@@ -51,7 +50,7 @@ def run(arguments: list[str], env: dict[str, str], directory: str, output: str, 
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}/{name}", os.O_WRONLY | os.O_APPEND), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: PTH123, SIM115
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
     die_at_edge(twist.die_at)
     hurry(twist.speed)
     code = app.run(arguments)
@@ -65,7 +64,7 @@ def hurry(speed: float) -> None:
     now, wait = SystemClock.now, SystemClock.wait
     began = now(SystemClock())
     SystemClock.now = lambda self: began + (now(self) - began) * speed  # type: ignore[method-assign]
-    SystemClock.wait = lambda self, event, s: wait(self, event, s / speed)  # type: ignore[method-assign]
+    SystemClock.wait = lambda self, event, timeout_s: wait(self, event, timeout_s / speed)  # type: ignore[method-assign]
 
 
 def die_at_edge(step: int) -> None:

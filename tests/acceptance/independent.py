@@ -34,7 +34,9 @@ class Account:
         )  # fmt: skip
         arn = f"arn:aws:iam::{self.account_id}:role/{self.role}"
         given = sts.assume_role(RoleArn=arn, RoleSessionName="auditor")["Credentials"]
-        return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], self.region)
+        return boto3.Session(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], self.region
+        )
 
     def client(self, service: str) -> Any:
         """Return a client."""
@@ -44,7 +46,7 @@ class Account:
 def ruleless(ec2: Any, group_id: str) -> bool:
     """Return whether a group lets nothing in and nothing out."""
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group_id]}])
-    return rules["SecurityGroupRules"] == []
+    return not rules["SecurityGroupRules"]
 
 
 def interface_groups(ec2: Any, instance_id: str) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-""""Exactly as before", as docs/adr/0002 defines it: less evidence, quarantine groups kept for reuse, held items."""
+"""As before, in the sense of docs/adr/0002: less evidence, quarantine groups kept for reuse, held items."""
 
 from __future__ import annotations
 

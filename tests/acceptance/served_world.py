@@ -144,7 +144,9 @@ def fork(arguments: Sequence[str], env: Mapping[str, str], directory: Path, twis
     output = Path(tempfile.mkdtemp(prefix="output-", dir=directory))
     for name in ("out", "err"):
         (output / name).touch()
-    process = FORKS.Process(target=forked.run, args=(list(arguments), dict(env), str(directory), str(output), twist))
+    process = FORKS.Process(
+        target=forked.run, args=(list(arguments), dict(env), str(directory), str(output), twist)
+    )
     process.start()
     return Started(process, output)
 
@@ -159,11 +161,11 @@ def serve(event: Path | None, directory: Path, *, seed: int = 1, scale: int = TI
         seed: Same seed, same ids.
         scale: World seconds per second.
     """
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     arguments = ["gameday", "world", "serve", "--seed", str(seed), "--directory", str(directory)]
     if event is not None:
         arguments += ["--from-event", str(event)]
-    process = fork(arguments, dict(os.environ), directory)
+    process = fork(arguments, dict(os.environ), directory.parent)
     try:
         eventually(lambda: process.out.endswith("\n") or process.ended, "the world is ready")
         assert process.out, process.err
@@ -200,7 +202,9 @@ class CommandLine:
         """
         return checked(self.start(*arguments, env=env).end())
 
-    def start(self, *arguments: object, env: Mapping[str, str] | None = None, twist: Twist = USUAL) -> Started:
+    def start(
+        self, *arguments: object, env: Mapping[str, str] | None = None, twist: Twist = USUAL
+    ) -> Started:
         """Begin a command.
 
         Args:
@@ -229,7 +233,7 @@ class CommandLine:
             check=False,
             timeout=120,
             cwd=self.directory,
-            preexec_fn=before,  # noqa: PLW1509 - only limits and signals are set there
+            preexec_fn=before,
         )
         return checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()))
 
@@ -251,7 +255,9 @@ def eventually(holds: Callable[[], Any], what: str, *, within_s: float = 30.0) -
     pytest.fail(f"not within {within_s} s: {what}")
 
 
-def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+def differences(
+    before: Any, after: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
     """Yield where two states differ: path, value before, value after; a missing value is None."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):

@@ -18,7 +18,7 @@ REPEATABLE = frozenset({"ec2:ModifySnapshotAttribute", "ec2:CreateTags"})
 
 
 def effects(world: Served) -> Counter[str]:
-    """Return how often each operation took effect; one that may be repeated counts once for its parameters."""
+    """Return how often each operation took effect; what may be repeated counts once for its parameters."""
     good = [call for call in world.calls(mutating=True) if call["error"] is None]
     repeatable = {
         (call["operation"], json.dumps(call["params"], sort_keys=True))

@@ -23,6 +23,7 @@ owner: security-on-call
 description: Tags an instance if somebody says so at once.
 inputs:
   instance_id: {type: ec2.instance-id}
+  account_id: {type: string}
 deadline: 1h
 steps:
   - id: ask
@@ -93,7 +94,7 @@ def test_a_denial_is_an_outcome_and_the_run_goes_on(asked: tuple[Served, Command
 
 
 def test_a_changed_plan_is_asked_anew(asked: tuple[Served, CommandLine, str]) -> None:
-    """An approval of what was shown before the instance changed does nothing; the new plan can be approved."""
+    """An approval of what was shown before the instance changed does nothing; the gate shows the new plan."""
     world, irrunner, run_id = asked
     shown = irrunner("show", run_id, "--json").document["gates"][0]["sha256"]
     world.act("terminate-instance", account=ACCOUNT, region=REGION, instance_id=INSTANCE)

@@ -33,7 +33,10 @@ PLAYBOOKS: Mapping[str, tuple[str, str]] = {
     "5 MB": (HEAD + DESCRIBE + "#" * 5_000_000, ""),
     "duplicate key": (HEAD + DESCRIBE + "title: Again\n", "title"),
     "tab": (HEAD + "\t- id: one\n", "tab"),
-    "unknown action": (HEAD + DESCRIBE.replace("describe-instance", "describe-instanse"), "aws.ec2.describe-instance"),
+    "unknown action": (
+        HEAD + DESCRIBE.replace("describe-instance", "describe-instanse"),
+        "aws.ec2.describe-instance",
+    ),
     "wrong type": (HEAD + DESCRIBE.replace("i-0123456789abcdef0", "[1, 2]"), "instance_id"),
     "later step": (HEAD + DESCRIBE.replace("i-0123456789abcdef0", '"${{ steps.two.instance_id }}"')
                    + DESCRIBE.replace("one", "two"), "two"),
@@ -58,7 +61,7 @@ CREDENTIALS: Mapping[str, dict[str, str]] = {
     "no credentials": {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
     "wrong setting": {"IRRUNNER_FORENSICS__ACCOUNT_ID": "12345"},
 }
-ENVIRONMENT_CODES = {name: "credentials-invalid" for name in CREDENTIALS} | {"wrong setting": "settings-invalid"}
+ENVIRONMENT_CODES = dict.fromkeys(CREDENTIALS, "credentials-invalid") | {"wrong setting": "settings-invalid"}
 
 
 @pytest.fixture(scope="module")
@@ -209,10 +212,18 @@ def test_a_corrupted_journal_is_evidence_and_nothing_is_driven_from_it(
     run_id = irrunner("respond", "--event", event, "--json").document["run_id"]
     before = len(world.calls(mutating=True))
     with sqlite3.connect(world.store) as database:
-        (table,) = [name for (name,) in database.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%record%'")]
+        (table,) = [
+            name
+            for (name,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%record%'"
+            )
+        ]
         (body,) = database.execute(f"SELECT body FROM {table} WHERE seq = 2").fetchone()  # noqa: S608 - its own name
-        changed = body.replace("applied", "skipped") if isinstance(body, str) else body.replace(b"applied", b"skipped")
+        changed = (
+            body.replace("applied", "skipped")
+            if isinstance(body, str)
+            else body.replace(b"applied", b"skipped")
+        )
         assert changed != body
         database.execute(f"UPDATE {table} SET body = ? WHERE seq = 2", (changed,))  # noqa: S608 - as above
 
@@ -227,7 +238,9 @@ def test_a_wrong_input_is_named(tmp_path: Path, world: Served) -> None:
     """--input with a wrong type or name: exit 2 before anything is read."""
     irrunner = CommandLine(world.env, tmp_path)
 
-    wrong = irrunner("run", "ec2-instance-compromise", "--input", "instance_id=alice", "--input", f"account_id={ACCOUNT}")
+    wrong = irrunner(
+        "run", "ec2-instance-compromise", "--input", "instance_id=alice", "--input", f"account_id={ACCOUNT}"
+    )
     unknown = irrunner("run", "ec2-instance-compromise", "--input", f"instance={INSTANCE}")
     missing = irrunner("run", "no-such-playbook")
 

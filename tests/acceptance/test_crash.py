@@ -16,8 +16,8 @@ from irrunner.clock import SystemClock
 from irrunner.journal.sql import open_store
 from irrunner.journal.store import RunRow, Store
 from irrunner.settings import Settings
-from tests.acceptance.forked import DIED, Twist
 from tests.acceptance.events import REGION, instance_event
+from tests.acceptance.forked import DIED, Twist
 from tests.acceptance.served_world import CommandLine, Done, Served, Started, checked, eventually, serve
 from tests.acceptance.shapes import effects, shape
 
@@ -82,7 +82,7 @@ def test_a_killed_run_ends_as_if_nobody_had_killed_it(
     event = playable(tmp_path)
     world = start_world(event)
     irrunner = command_line(world, REGION)
-    instant_s = random.Random(point).uniform(0.0, whole.took_s)
+    instant_s = random.Random(point).uniform(0.0, whole.took_s)  # noqa: S311 - a seed to repeat it by
 
     process = begin(irrunner, event)
     time.sleep(instant_s)
@@ -114,7 +114,7 @@ def test_a_run_that_ends_at_an_edge_ends_as_if_nothing_had_been(
     event = playable(tmp_path)
     world = start_world(event)
     irrunner = command_line(world, REGION)
-    step = random.Random(point).randint(1, EDGES)
+    step = random.Random(point).randint(1, EDGES)  # noqa: S311 - as above
 
     process = irrunner.start("respond", "--event", event, "--json", twist=Twist(die_at=step))
     died = process.end()

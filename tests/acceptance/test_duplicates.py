@@ -64,8 +64,12 @@ def test_updates_join_the_open_run_and_late_ones_change_nothing(
 ) -> None:
     """A newer update raises the run's severity; an older one is ignored."""
     event = instance_event(tmp_path, severity=5)
-    newer = instance_event(tmp_path, "newer", severity=8.5, updatedAt="2026-03-01T12:00:00.000Z", service={"count": 3})
-    older = instance_event(tmp_path, "older", severity=9, updatedAt="2026-03-01T11:00:00.000Z", service={"count": 2})
+    newer = instance_event(
+        tmp_path, "newer", severity=8.5, updatedAt="2026-03-01T12:00:00.000Z", service={"count": 3}
+    )
+    older = instance_event(
+        tmp_path, "older", severity=9, updatedAt="2026-03-01T11:00:00.000Z", service={"count": 2}
+    )
     irrunner = command_line(start_world(event), REGION)
 
     run_id = irrunner("respond", "--event", event, "--json").document["run_id"]

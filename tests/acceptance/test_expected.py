@@ -57,7 +57,7 @@ def test_what_is_contained_is_seen_by_an_outsider_and_undone(
     row: Row, findings_dir: Path,
     start_world: Callable[..., Served], command_line: Callable[..., CommandLine],
 ) -> None:  # fmt: skip
-    """The event runs the playbook of the table; boto3 alone sees the end state; undo restores the state before."""
+    """The event runs the playbook of the table; boto3 alone sees the end state; undo restores all."""
     event = findings_dir / row.event
     world = start_world(event)
     irrunner = command_line(world, world.resources["region"])

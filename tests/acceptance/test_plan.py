@@ -44,7 +44,9 @@ def unmatched(claims: Iterable[Pair], done: Iterable[Pair]) -> tuple[list[Pair],
 def journalled(timeline: str) -> list[Pair]:
     """Return the (operation, target) pairs that a run's journal says were sent to AWS."""
     records = [json.loads(line) for line in timeline.splitlines()]
-    sent = [call for record in records if record["kind"] == "step_outcome" for call in record["body"]["calls"]]
+    sent = [
+        call for record in records if record["kind"] == "step_outcome" for call in record["body"]["calls"]
+    ]
     return pairs(sent)
 
 
@@ -55,7 +57,10 @@ def pairs(calls: Iterable[Mapping[str, Any]]) -> list[Pair]:
 
 @pytest.mark.parametrize("playbook", EVENTS)
 def test_the_plan_changes_nothing_and_claims_what_the_run_does(
-    playbook: str, tmp_path: Path, start_world: Callable[..., Served], command_line: Callable[..., CommandLine]
+    playbook: str,
+    tmp_path: Path,
+    start_world: Callable[..., Served],
+    command_line: Callable[..., CommandLine],
 ) -> None:
     """The multiset of mutating (operation, target) pairs is the same; the call log confirms both."""
     event = EVENTS[playbook](tmp_path)

@@ -146,3 +146,12 @@ def test_protects_and_undoes_on_moto(driver: Any, moto_api: Any, launch_host: An
     assert driver.run(ACTION, params, moto_api).done.outcome is Outcome.ALREADY_DONE
     assert driver.undo(ACTION, params, driven, moto_api).verified
     assert ec2.terminate_instances(InstanceIds=[host.instance_id])
+
+
+def test_a_plan_foresees_that_stop_protection_stands_in_the_way() -> None:
+    """A later stop in the same plan claims the call that lifts it; where it cannot be set, it does not."""
+    facts = ACTION.foresee(PARAMS, state_of(), "protect").facts
+    without = ACTION.foresee(PARAMS, state_of(ebs_root=False), "protect").facts
+
+    assert facts == {INSTANCE: {"stop_protected": True}}
+    assert without == {}

@@ -200,7 +200,46 @@ class ReadValue(_Value):
         return Settled(ValueOutputs(value=state.value or ""))
 
 
-REGISTRY_CLASSES = (SetValue, ReadValue)
+class StampState(ValueState):
+    """The value now, and the instant that should be there."""
+
+    cut_off: str
+
+
+@action(
+    "lab.value.stamp-value",
+    title="Write when it was begun",
+    phase=Phase.CONTAINMENT,
+    risk=Risk.DISRUPTIVE,
+    permissions=(Permission("lab:GetValue"), Permission("lab:PutValue", use="act")),
+    undo=UndoPolicy.NEVER,
+    undo_note="what was revoked stays revoked, as with sessions",
+)
+class StampValue(Action[ValueParams, StampState]):
+    """Write the instant at which the step began, as a revocation of sessions does."""
+
+    Params = ValueParams
+    Outputs = ValueOutputs
+    StateModel = StampState
+
+    def look(self, ctx: LookContext, params: ValueParams) -> StampState:
+        """Read the value."""
+        answer = ctx.api.call("lab:GetValue", Name=params.name)
+        cut_off = ctx.started.isoformat()
+        return StampState(name=params.name, value=answer["Value"], busy=False, cut_off=cut_off)
+
+    def decide(self, params: ValueParams, state: StampState) -> Decision:
+        """Act until the instant is there."""
+        if state.value == state.cut_off:
+            return Settled(ValueOutputs(value=state.cut_off))
+        return Act((_put(params.name, state.cut_off, state.value),))
+
+    def targets(self, params: ValueParams, where: Where) -> tuple[str, ...]:
+        """Return the name."""
+        return (params.name,)
+
+
+REGISTRY_CLASSES = (SetValue, ReadValue, StampValue)
 
 
 class Lab:

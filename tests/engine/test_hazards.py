@@ -216,18 +216,22 @@ class TestOwnFaults:
             lab.runner.drive(lease)
         assert during == [False]
 
-    def test_nothing_is_sent_under_a_lost_lease(self, lab: Lab) -> None:
+    def test_nothing_is_sent_under_a_lost_lease(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         """A step that waited while this machine slept proves its lease before it sends anything."""
+        monkeypatch.setattr(EmbeddedEngine, "_renew", lambda _: None)  # it comes too late
         lab.ground.slow.add("a")
         lease = created(lab, lab.playbook(ONE))
 
-        def sleep(operation: str, params: Any) -> None:
+        wait = lab.clock.wait
+
+        def sleep(event: threading.Event, timeout_s: float) -> bool:
             if lab.ground.slow and kinds.INTENT in kinds_of(lab, lease.run_id):
                 lab.ground.slow.clear()
-                lab.clock.advance(60)
+                lab.clock.advance(40)
                 assert lab.store.acquire(lease.run_id, "another", 30) is not None
+            return wait(event, timeout_s)
 
-        lab.ground.before = sleep
+        lab.clock.wait = sleep  # type: ignore[method-assign]
 
         with pytest.raises(LeaseLost):
             lab.runner.drive(lease)
@@ -357,6 +361,78 @@ class TestDecisions:
 
         assert document["status"] == "failed"
         assert outcomes(document)["pull"] == "failed"
+
+    def test_a_plan_that_names_its_instant_does_not_go_stale_by_waiting(self, lab: Lab) -> None:
+        """The plan is made again as of the instant at which it was shown: time alone is no difference."""
+        steps = GATED.replace('set-value, with: {name: b, value: "2"}', "stamp-value, with: {name: b}")
+        run_id = lab.start(lab.playbook(steps))["run_id"]
+        lab.clock.advance(600)
+
+        assert lab.runner.approve(run_id, None)["status"] == "succeeded"
+
+
+class TestLimits:
+    STEPS = """
+  - id: each
+    for_each: [a, b, c, d]
+    as: name
+    at_most: 1
+    uses: lab.value.set-value
+    with: {name: "${{ name }}", value: "x"}
+"""
+
+    def test_no_more_resources_than_the_playbook_allows(self, lab: Lab) -> None:
+        """A run refuses to change one resource more than its playbook's limit."""
+        document = lab.start(lab.playbook(self.STEPS, limits="{resources: 3}"))
+
+        assert document["steps"][3]["error"]["code"] == "limit-reached"
+        assert lab.writes() == [("a", "x"), ("b", "x"), ("c", "x")]
+
+    def test_the_configuration_bounds_every_playbook(self, tmp_path: Path) -> None:
+        """What the configuration allows is the most, after a resume too."""
+        lab = Lab(tmp_path, Settings.model_validate({"limits": {"resources": 1}}))
+        steps = ONE + GATED
+        run_id = lab.start(lab.playbook(steps))["run_id"]
+
+        document = lab.new_runner().approve(run_id, None)
+
+        assert outcomes(document)["two"] == "refused"
+        assert lab.writes() == [("a", "1")]
+        lab.store.close()
+
+
+class TestFullDisk:
+    def test_a_full_disk_stops_the_run_and_loses_nothing(self, lab: Lab) -> None:
+        """Where the store cannot grow nothing more is sent; with space again the run ends as it should."""
+        steps = TestLimits.STEPS.replace("at_most: 1", "at_most: 2")
+        lease = created(lab, lab.playbook(steps))
+
+        def fill(operation: str, params: Any) -> None:
+            if operation == "lab:PutValue" and params["Name"] == "b":
+                pages(lab, 1)
+
+        lab.ground.before = fill
+        with pytest.raises(JournalUnavailable):
+            lab.runner.drive(lease)
+        lab.ground.before = None
+        pages(lab, 1_000_000)
+        if lab.store.run(lease.run_id).owner:
+            lab.clock.advance(31)
+
+        document = lab.new_runner().resume(lease.run_id)
+
+        assert document["status"] == "succeeded"
+        assert sorted(lab.writes()) == [(name, "x") for name in "abcd"]
+        assert lab.store.verify(lease.run_id).ok
+
+
+def pages(lab: Lab, most: int) -> None:
+    """Bound the store's size; SQLite never takes less than it has."""
+    with lab.store._write_lock:
+        assert lab.store._writer is not None
+        connection = lab.store._writer.connection.driver_connection
+        assert connection is not None
+        connection.execute(f"PRAGMA max_page_count = {most}")
 
 
 class TestLocks:

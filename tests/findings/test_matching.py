@@ -90,7 +90,7 @@ def test_guards_are_asked_only_where_the_type_fits() -> None:
 
 
 def test_a_broken_guard_keeps_no_other_playbook_from_answering(caplog: pytest.LogCaptureFixture) -> None:
-    """An attacker who takes a tag off, which some guard reads, does not escape; the log tells of the guard."""
+    """An attacker who takes a tag off that a guard reads does not escape; the log tells of the guard."""
 
     def broken(expression: Expr, finding: Finding) -> bool:
         raise ExpressionFailed(f"{expression.place}: {finding.type} has no such key")

@@ -98,10 +98,15 @@ def test_continue_keeps_the_outcome_and_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "status"), [(Phase.ANALYSIS, RunStatus.SUCCEEDED), (Phase.CONTAINMENT, RunStatus.PARTIAL)]
+    ("phase", "status"),
+    [
+        (Phase.ANALYSIS, RunStatus.SUCCEEDED),
+        (Phase.CONTAINMENT, RunStatus.PARTIAL),
+        (None, RunStatus.PARTIAL),
+    ],
 )
-def test_steps_replace_a_failure(phase: Phase, status: RunStatus) -> None:
-    """The run goes on after them; only an unverified containment leaves it partial."""
+def test_steps_replace_a_failure(phase: Phase | None, status: RunStatus) -> None:
+    """The run goes on after them; an unverified containment, or what may be one, leaves it partial."""
     execution = started(playbook(step("a", phase=phase, on_failure=(step("instead"),)), step("b")))
 
     assert execution.feed(bad("a")) == (m.RunStep("instead", 1),)

@@ -37,19 +37,23 @@ def test_a_long_playbook_costs_linear_time() -> None:
     assert elapsed_s(5000) < 30 * elapsed_s(500)
 
 
-def test_a_wide_loop_costs_linear_time() -> None:
-    """An event touches only the ancestors of its leaf, however many siblings there are."""
-    events = []
-    for count in (300, 3000):
+def loop_elapsed_s(count: int) -> float:
+    """Return the best of five times to run a loop of this width."""
+    times = []
+    for _ in range(5):
         execution = started(playbook(step("a", for_each=each(at_most=count))))
         execution.feed(m.ItemsEvaluated("a", tuple(range(count))))
         begun = time.perf_counter()
         for index in range(count):
             execution.feed(good(f"a[{index}]"))
             assert execution.status is not None
-        events.append((time.perf_counter() - begun) / count)
+        times.append(time.perf_counter() - begun)
+    return min(times)
 
-    assert events[1] < 5 * events[0]
+
+def test_a_wide_loop_costs_linear_time() -> None:
+    """An event touches only the ancestors of its leaf, however many siblings there are."""
+    assert loop_elapsed_s(3000) < 50 * loop_elapsed_s(300)
 
 
 def test_neither_depth_nor_length_recurses() -> None:

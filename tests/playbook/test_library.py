@@ -8,14 +8,17 @@ import pytest
 
 from irrunner.actions.registry import Registry, load_registry
 from irrunner.errors import PlaybookInvalid, UnknownPlaybook
+from irrunner.findings.matching import match
 from irrunner.findings.model import Finding, FindingResource
+from irrunner.playbook.expressions import evaluate_on_finding
 from irrunner.playbook.library import Library, load_pinned
+from irrunner.playbook.loader import load_playbook
 from irrunner.playbook.prose import prose
 from irrunner.playbook.types import bind_inputs
 from tests.playbook.playbook_texts import playbook_text
 
 EXAMPLE = Path(__file__).parent / "architecture_example.yaml"
-TRIGGER = "triggers: [{finding: {source: guardduty, types: ['A:EC2/*']}}]\nsteps: [{id: a, READ}]"
+TRIGGER = "triggers: [{finding: {source: guardduty, types: ['Trojan:EC2/*']}}]\nsteps: [{id: a, READ}]"
 
 
 def write(directory: Path, name: str, body: str) -> Path:
@@ -135,7 +138,13 @@ def test_shipped_playbooks_are_found() -> None:
 @pytest.mark.parametrize("name", ["ec2-instance-compromise", "instance-role-compromise"])
 @pytest.mark.parametrize(
     ("tag", "environment"),
-    [("test", "test"), ("<", "production"), ("x" * 5000, "production"), ("", "production"), ("a\nb", "production")],
+    [
+        ("test", "test"),
+        ("<", "production"),
+        ("x" * 5000, "production"),
+        ("", "production"),
+        ("a\nb", "production"),
+    ],
 )
 def test_a_tag_cannot_keep_an_instance_from_being_contained(name: str, tag: str, environment: str) -> None:
     """Who can tag an instance cannot make its finding incomplete: an odd tag counts as production."""
@@ -145,3 +154,41 @@ def test_a_tag_cannot_keep_an_instance_from_being_contained(name: str, tag: str,
     inputs = bind_inputs(Library(load_registry()).get(name), finding, {})
 
     assert inputs == {"instance_id": "i-0abcdef1234567890", "environment": environment}
+
+
+def test_the_runbook_is_only_text(registry: Registry) -> None:
+    """What a playbook says in words is no markup of the page that shows it; a bar ends no table cell."""
+    body = """
+        owner: "<b>a"
+        inputs: {x: {type: bool, from: "${{ finding.archived || finding.sample }}"}}
+        steps: [{id: a, title: "one\\n# two <script>", READ}]
+    """
+
+    text = prose(load_playbook(playbook_text(body), "f.yaml", registry), registry)
+
+    assert "owned by &lt;b>a." in text
+    assert "1. **one # two &lt;script>**" in text
+    assert "`finding.archived \\|\\| finding.sample`" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        ("InstanceCredentialExfiltration.OutsideAWS", ["instance-role-compromise"]),
+        ("InstanceCredentialExfiltration", ["instance-role-compromise"]),
+        ("TorIPCaller", []),
+    ],
+)
+def test_a_session_name_alone_has_nobodys_instance_isolated(kind: str, answers: list[str]) -> None:
+    """Who assumes a role names the session: `i-...` there is an instance only where GuardDuty says so."""
+    resource = FindingResource(
+        kind="access-key", access_key_id="ASIAQ7YR4JHNL5Z2WXKT", user_type="AssumedRole", role_name="web",
+        instance_id="i-0abcdef1234567890",
+    )  # fmt: skip
+    found = Finding(
+        source="guardduty", id="1", type=f"UnauthorizedAccess:IAMUser/{kind}", severity=8.0, resource=resource
+    )
+
+    matched = match(found, Library(load_registry()).all(), evaluate_on_finding)
+
+    assert [playbook.id for playbook in matched] == answers

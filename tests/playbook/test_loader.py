@@ -166,6 +166,10 @@ BROKEN = [
         triggers: [{event: {source: »aws.s3}}]
         steps: [{id: a, READ}]
     """),
+    ("bad-value", "did you mean 'Backdoor:EC2/", """
+        triggers: [{finding: {source: guardduty, types: »['Backdor:EC2/C&CActivity.B', '*:EC2/*']}}]
+        steps: [{id: a, READ}]
+    """),
     ("event-pattern", "unknown operator", """
         triggers: [{event: {source: [aws.s3], detail: {name: [»{prefx: a}]}}}]
         steps: [{id: a, READ}]
@@ -605,3 +609,23 @@ def test_fuzz_expressions(registry: Registry, source: str) -> None:
     """Arbitrary expressions never crash the loader."""
     tree = {"steps": [{"id": "a", "wait": "5s"}, {"id": "b", "when": f"${{{{ {source} }}}}", "wait": "5s"}]}
     refused_or_loaded(HEAD + yaml.safe_dump(tree), registry)
+
+
+def test_a_step_has_the_phase_of_its_action(load: Load) -> None:
+    """A phase that is not written is that of the action; a group of steps has none."""
+    playbook = load("""
+        - {id: a, READ}
+        - {id: b, phase: recovery, READ}
+        - {id: p, parallel: [{id: c, READ}]}
+    """)
+
+    assert [step.phase for step in playbook.walk()] == ["analysis", "recovery", None, "analysis"]
+
+
+def test_a_message_repeats_no_hostile_text_at_length(registry: Registry) -> None:
+    """An action of half a megabyte is named in a line that still says what to do."""
+    _, found = examine(playbook_text(f"- {{id: a, uses: {'x.' * 250_000}}}"), "f.yaml", registry)
+
+    assert [each.rule for each in found] == ["unknown-action"]
+    assert len(str(found[0])) < 700
+    assert str(found[0]).endswith("`irrunner actions` lists them")

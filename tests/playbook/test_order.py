@@ -56,6 +56,23 @@ def test_order_counts_through_calls(registry: Registry) -> None:
     assert right == []
 
 
+@pytest.mark.parametrize(
+    ("callee", "rules"), [(SNAPSHOT, []), (UNSURE, ["order-snapshot-before-stop"])], ids=["certain", "unsure"]
+)
+def test_a_callee_counts_for_what_it_does_on_every_way(
+    registry: Registry, callee: str, rules: list[str]
+) -> None:
+    """A snapshot that a called playbook may do without is no snapshot before a stop."""
+
+    def resolve(name: str, chain: Chain) -> Playbook:
+        text = playbook_text(callee).replace("id: test-playbook", f"id: {name}")
+        return load_playbook(text, "callee.yaml", registry, resolve, chain)
+
+    _, found = examine(playbook_text("- {id: call, run: keep}\n" + STOP), "f.yaml", registry, resolve)
+
+    assert [each.rule for each in found] == rules
+
+
 @pytest.mark.parametrize("rule", RULES, ids=[rule.rule for rule in RULES])
 def test_each_rule_says_why(rule: object) -> None:
     """Each rule has a unique id, says what to do, and names the AWS page."""

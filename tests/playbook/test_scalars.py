@@ -89,4 +89,4 @@ def test_duration_text_is_read_back(milliseconds: int) -> None:
 
 def test_what_no_double_can_hold_stays_text() -> None:
     """A number without end is no value: it stays the text that was written."""
-    assert resolve(Scalar(Place("f", 1, 1), "1e999", plain=True, raw="1e999")) == "1e999"
+    assert resolve(Scalar(HERE, "1e999", plain=True, raw="1e999")) == "1e999"

@@ -10,6 +10,7 @@ import yaml
 
 from irrunner.actions.registry import Registry, load_registry
 from irrunner.playbook import words
+from irrunner.playbook.loader import examine
 from irrunner.playbook.schema import DIALECT, playbook_schema
 from irrunner.playbook.steps import READERS
 from tests.playbook.playbook_texts import playbook_text
@@ -57,3 +58,19 @@ def test_mistakes_are_seen(registry: Registry, body: str) -> None:
     validator = jsonschema.Draft202012Validator(playbook_schema(registry))
 
     assert not validator.is_valid(yaml.safe_load(playbook_text(body)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "inputs: {a: {type: 'map<string, string>'}}\nsteps: [{id: a, wait: 5s}]",
+        "deadline: ' 30s '\nsteps: [{id: a, wait: 5s}]",
+    ],
+)
+def test_what_the_loader_admits_is_never_refused(registry: Registry, body: str) -> None:
+    """Blanks that do not count for the loader do not count for an editor."""
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(playbook_schema(registry))
+
+    assert examine(playbook_text(body), "f.yaml", registry)[1] == []
+    assert validator.is_valid(yaml.safe_load(playbook_text(body)))

@@ -33,6 +33,15 @@ def test_the_same_seed_gives_the_same_world() -> None:
     assert worlds[0] != worlds[2]
 
 
+def test_reading_a_region_leaves_the_state_as_it_was(world: World) -> None:
+    """A Region in which somebody only looked is not in the state."""
+    before = world.state()
+
+    world.client(world.organisation.members[0], "ec2", "eu-north-1").describe_instances()
+
+    assert world.state() == before
+
+
 def test_two_worlds_at_once_are_refused(world: World) -> None:
     """A process has one state of moto: a second world would be the first one."""
     with pytest.raises(RuntimeError, match="another World"), World.build():
