@@ -103,6 +103,8 @@ class StepRun:
     """When the resumed intent was journalled."""
     _pending: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     _sent_at: datetime | None = None
+    _seen: State | None = None
+    """The first look of an action that only reads: the intent in between changes nothing."""
     _sends: int = 0
     _conflicts: int = 0
     _relook_s: float = FIRST_RELOOK_S
@@ -132,6 +134,8 @@ class StepRun:
         if isinstance(decision, Refused):
             return Begun(state, (), decision)
         calls = self.action.forecast(self.params, state)
+        if not self._mutates():
+            self._seen = state
         return Begun(state, calls)
 
     def resume(self, calls: int, at: datetime) -> None:
@@ -159,7 +163,7 @@ class StepRun:
                 reason="interrupted while it was sent; it is not sent twice",
             )  # fmt: skip
         try:
-            state = self.look()
+            state, self._seen = self._seen or self.look(), None
         except ActionError as problem:
             return self._blind(problem)
         return self._follow(self.action.decide(self.params, state), state)

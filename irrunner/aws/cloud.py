@@ -276,7 +276,7 @@ def _cannot_assume(key: _Key, problem: ActionError) -> CredentialsInvalid:
     return CredentialsInvalid(
         f"cannot assume {key.role}: {problem.message}",
         hint="the role must exist there and trust our account with sts:AssumeRole, sts:TagSession and "
-        "sts:SetSourceIdentity",
+        "sts:SetSourceIdentity; our own session must have no other source identity",
         role=key.role,
         **problem.detail,
     )

@@ -14,7 +14,7 @@ from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.stepping import Binding, defects, error_of, params_of
+from irrunner.engine.stepping import EVIDENCE_PREFIXES, Binding, defects, error_of, params_of
 from irrunner.errors import (
     ActionDenied,
     ActionError,
@@ -227,7 +227,10 @@ class Attempts:
             return
         if isinstance(progress, Later):
             self._driver.observer("step_waiting", path, {"reason": progress.reason})
-            self._driver.soon(lambda: self._advance(path, flight), self._pace(progress.poll_s))
+            evidence = flight.binding.action.id.startswith(EVIDENCE_PREFIXES)
+            self._driver.soon(
+                lambda: self._advance(path, flight), self._pace(progress.poll_s), evidence=evidence
+            )
             return
         self._ended(path, flight, progress)
 

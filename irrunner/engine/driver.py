@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from irrunner.clock import IdSource, iso, parse_iso
@@ -20,7 +21,7 @@ from irrunner.engine.loaded import LoadedRun
 from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.people import People
 from irrunner.engine.scopes import Scopes
-from irrunner.engine.stepping import Services, error_of
+from irrunner.engine.stepping import EVIDENCE_PREFIXES, Services, error_of
 from irrunner.errors import IRRunnerError, PlaybookError, RunError
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, RunChange, Store, Timer
@@ -49,7 +50,7 @@ from irrunner.machine.messages import (
     WhenEvaluated,
     event_body,
 )
-from irrunner.playbook.model import Choose, Run
+from irrunner.playbook.model import Choose, Run, Uses
 from irrunner.vocabulary import RunStatus
 
 FINALLY_S = 300.0
@@ -59,10 +60,12 @@ PARKING_PURPOSES = frozenset({"approval", "escalation", "manual"})
 class Engine(Protocol):
     """What a driver needs of its engine."""
 
-    def submit(self, driver: Driver, work: Callable[[], None]) -> None:
+    def submit(self, driver: Driver, work: Callable[[], None], *, evidence: bool = False) -> None:
         """Run work on a thread."""
 
-    def later(self, driver: Driver, delay_s: float, work: Callable[[], None]) -> None:
+    def later(
+        self, driver: Driver, delay_s: float, work: Callable[[], None], *, evidence: bool = False
+    ) -> None:
         """Run work on a thread after a delay; it counts as work in flight."""
 
     def timer(self, driver: Driver, due: datetime, fire: Callable[[], None]) -> None:
@@ -110,7 +113,8 @@ class Driver:
 
     def start(self) -> None:
         """Take up the run where its journal ends."""
-        self._arm_stored()
+        if not self.run.fresh:
+            self._arm_stored()
         if self.run.facts.deadline_at <= self.services.clock.now():
             self._record([DeadlinePassed()], (), None, None)  # before anybody's late decision
         self.engine.timer(self, self.run.facts.deadline_at, lambda: self.soon(self._deadline))
@@ -278,16 +282,16 @@ class Driver:
         """Start nothing any more; what is being done now is finished and journalled."""
         self._stopped = True
 
-    def soon(self, work: Callable[[], None], delay_s: float = 0.0) -> None:
+    def soon(self, work: Callable[[], None], delay_s: float = 0.0, *, evidence: bool = False) -> None:
         """Do work on a thread, now or after a delay; the run is not parked before it is done."""
         with self._lock:
             if self.failure is not None or self._stopped:
                 return
             self.busy += 1
         if delay_s > 0:
-            self.engine.later(self, delay_s, lambda: self.guard(work))
+            self.engine.later(self, delay_s, lambda: self.guard(work), evidence=evidence)
         else:
-            self.engine.submit(self, lambda: self.guard(work))
+            self.engine.submit(self, lambda: self.guard(work), evidence=evidence)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -299,7 +303,12 @@ class Driver:
             if isinstance(command, Finish):
                 self._finish(command)
             elif not isinstance(command, StartTimer):
-                self.soon(lambda command=command: self._answer(command))  # type: ignore[misc]
+                work = partial(self._answer, command)
+                self.soon(work, evidence=isinstance(command, RunStep) and self._keeps_evidence(command))
+
+    def _keeps_evidence(self, command: RunStep) -> bool:
+        kind = self.run.execution.step(command.path).kind
+        return isinstance(kind, Uses) and kind.action.startswith(EVIDENCE_PREFIXES)
 
     def _answer(self, command: Command) -> None:
         if isinstance(command, RunStep):

@@ -54,6 +54,32 @@ class _Entry:
     """Called on the time line's own thread, so that a run with something due is never taken for parked."""
 
 
+class _Chain(threading.local):
+    """Work that follows the work of the moment on the same thread."""
+
+    following = False
+    next: Callable[[], None] | None = None
+
+    def take(self, work: Callable[[], None]) -> bool:
+        """Take the work if this thread is at work and has nothing to follow yet."""
+        if not self.following or self.next is not None:
+            return False
+        self.next = work
+        return True
+
+    def follow(self, work: Callable[[], None]) -> None:
+        """Do the work, and what it causes, one after the other."""
+        todo: Callable[[], None] | None = work
+        self.following = True
+        try:
+            while todo is not None:
+                self.next = None
+                todo()
+                todo = self.next
+        finally:
+            self.following, self.next = False, None
+
+
 class EmbeddedEngine:
     """Drives runs in this process."""
 
@@ -74,7 +100,12 @@ class EmbeddedEngine:
         self._ids = ids
         self.owner = owner
         self._observer = observer or _nobody
-        self._pool = ThreadPoolExecutor(services.settings.limits.threads, thread_name_prefix="irrunner")
+        limits = services.settings.limits
+        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="irrunner")
+        self._evidence_pool = ThreadPoolExecutor(
+            limits.evidence_threads, thread_name_prefix="irrunner-evidence"
+        )
+        self._chain = _Chain()
         self._line: list[_Entry] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -87,25 +118,33 @@ class EmbeddedEngine:
 
     # -- what drivers need --------------------------------------------------------------------
 
-    def submit(self, driver: Driver, work: Callable[[], None]) -> None:
-        """Run work on a thread of the pool."""
+    def submit(self, driver: Driver, work: Callable[[], None], *, evidence: bool = False) -> None:
+        """Run work on a thread: evidence has threads of its own, so that containment never waits for it.
+
+        The first work that a work causes follows it on the same thread: a run's steps need no hops.
+        """
         del driver
+        if not evidence and self._chain.take(work):
+            return
         with self._lock:
             self._running += 1
-        self._pool.submit(self._work, work)
+        pool = self._evidence_pool if evidence else self._pool
+        pool.submit(self._work, work)
 
     def _work(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            self._chain.follow(work)
         finally:
             with self._lock:
                 self._running -= 1
             self._wake.set()
 
-    def later(self, driver: Driver, delay_s: float, work: Callable[[], None]) -> None:
+    def later(
+        self, driver: Driver, delay_s: float, work: Callable[[], None], *, evidence: bool = False
+    ) -> None:
         """Run work on a thread after a delay."""
         due = self._services.clock.now() + timedelta(seconds=delay_s)
-        self.timer(driver, due, lambda: self.submit(driver, work))
+        self.timer(driver, due, lambda: self.submit(driver, work, evidence=evidence))
 
     def timer(self, driver: Driver, due: datetime, fire: Callable[[], None]) -> None:
         """Run ``fire`` when the instant has come."""
@@ -171,7 +210,8 @@ class EmbeddedEngine:
     def _start(self, driver: Driver) -> None:
         try:
             driver.start()
-            self.serve_requests(driver)
+            if not driver.run.fresh:
+                self.serve_requests(driver)
         except IRRunnerError as problem:
             driver.fail(problem)
 
@@ -257,7 +297,8 @@ class EmbeddedEngine:
             heapq.heapify(self._line)
         if driver.failure is not None:
             self._failures.append(driver.failure)
-        self._store.release(driver.lease)
+        if driver.finished is None:  # the end of a run gives its lease back
+            self._store.release(driver.lease)
 
     def _park_all(self) -> None:
         """Wait for work in flight, then give the runs back; they stay resumable."""
@@ -276,3 +317,4 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._evidence_pool.shutdown(wait=True, cancel_futures=True)

@@ -53,6 +53,11 @@ class LoadedRun:
     execution: Execution
     records: Sequence[Record]
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing has happened yet: no timer, intent or request can be stored."""
+        return len(self.records) == 1
+
     def intents(self) -> dict[str, Record]:
         """Return the intents without an outcome, by path."""
         open_intents: dict[str, Record] = {}

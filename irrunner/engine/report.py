@@ -13,6 +13,7 @@ from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import LoadedRun, load_run
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.scopes import step_id_of
+from irrunner.engine.stepping import EVIDENCE_PREFIXES
 from irrunner.engine.undo import UNDO_OUTCOME, outcomes_of
 from irrunner.errors import (
     EXIT_DONE,
@@ -27,7 +28,6 @@ from irrunner.playbook.model import Approve, Manual, Playbook, Uses, Wait, WaitU
 from irrunner.vocabulary import Outcome, Phase, Risk, RunStatus
 
 SHOWN = (Uses, Approve, Manual, Wait, WaitUntil)
-EVIDENCE_PREFIXES = ("aws.ebs.", "evidence.")
 SETTING_CODES = frozenset({"forensics-not-configured", "settings-invalid"})
 ENVIRONMENT_CODES = SETTING_CODES | {"credentials-invalid"}
 """Why a run fails before it changes anything, through nothing that the playbook could do better."""

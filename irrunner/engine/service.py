@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from irrunner.actions.contract import Where
+from irrunner.aws.redact import Redactor
 from irrunner.clock import IdSource, iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.driver import Driver
@@ -153,7 +154,7 @@ class Runner:
         finding = facts.finding
         about = {
             "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
-            "event": finding.raw if finding else None,
+            "event": Redactor().value(finding.raw) if finding else None,  # CloudTrail records session tokens
             **(extra or {}),
         }
         incident_key = finding.incident_key if finding else ""

@@ -22,6 +22,8 @@ from irrunner.engine.loaded import RunFacts
 from irrunner.errors import Defect, InvalidCall, IRRunnerError, SettingsError
 from irrunner.settings import Settings
 
+EVIDENCE_PREFIXES = ("aws.ebs.", "evidence.")
+"""Actions that preserve: measured apart from containment, on threads of their own."""
 LOCAL_PREFIXES = ("notify.", "evidence.")
 LONGEST_DEFECT = 400
 

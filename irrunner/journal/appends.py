@@ -20,6 +20,7 @@ from irrunner.journal.schema import locks, records, requests, runs, timers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
+    from sqlalchemy.engine.interfaces import DBAPICursor
     from sqlalchemy.sql.expression import ClauseElement
 
     from irrunner.journal.store import Lease, RunChange, Timer
@@ -129,7 +130,9 @@ def flush(connection: Connection, hot: HotStatements, batch: Sequence[Append], a
         batch: Results are left in its members; they count only once the transaction is committed.
         at: Time of the records.
     """
-    heads = _heads(connection, hot, sorted({append.lease.run_id for append in batch}))
+    # The driver's own cursor: at this rate SQLAlchemy's result objects cost more than SQLite does.
+    cursor = connection.connection.cursor()
+    heads = _heads(cursor, hot, sorted({append.lease.run_id for append in batch}))
     rows: list[tuple[Any, ...]] = []
     held: list[Append] = []
     for append in batch:
@@ -144,10 +147,10 @@ def flush(connection: Connection, hot: HotStatements, batch: Sequence[Append], a
         if append.change is not None and append.change.ended:
             head.epoch += 1  # the run's end gives the lease back: whoever comes later in the batch lost it
     if rows:
-        connection.exec_driver_sql(hot.insert_records, rows)
+        cursor.executemany(hot.insert_records, rows)
         moved = sorted({append.lease.run_id for append in held})
         heads_now = [(heads[run_id].records, heads[run_id].sha256, run_id) for run_id in moved]
-        connection.exec_driver_sql(hot.update_head, heads_now)
+        cursor.executemany(hot.update_head, heads_now)
     for append in held:
         if append.change is not None:
             _change_run(connection, append.lease.run_id, append.change, heads[append.lease.run_id], at)
@@ -163,9 +166,9 @@ def lease_lost(lease: Lease) -> LeaseLost:
     )
 
 
-def _heads(connection: Connection, hot: HotStatements, run_ids: Sequence[str]) -> dict[str, Head]:
-    found = connection.exec_driver_sql(hot.select_heads(len(run_ids)), tuple(run_ids))
-    return {row[0]: Head(*row[1:]) for row in found}
+def _heads(cursor: DBAPICursor, hot: HotStatements, run_ids: Sequence[str]) -> dict[str, Head]:
+    cursor.execute(hot.select_heads(len(run_ids)), tuple(run_ids))
+    return {row[0]: Head(*row[1:]) for row in cursor.fetchall()}
 
 
 def _change_run(connection: Connection, run_id: str, change: RunChange, head: Head, at: str) -> None:
