@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -209,7 +210,8 @@ def measure(folder: Path, rounds: int, runs: int) -> dict[str, float]:
     for number in range(rounds):
         bench = Bench(folder / f"engine-{number}.db")
         bench.drive(1)
-        singles, journal = [], []
+        singles: list[float] = []
+        journal: list[Record] = []
         for _ in range(runs // 5):
             speed, (journal,) = bench.drive(1)
             singles.append(speed)
@@ -226,30 +228,31 @@ def measure(folder: Path, rounds: int, runs: int) -> dict[str, float]:
 def dbos_steps_per_s(folder: Path, workflows: int = 20) -> float | None:
     """Return DBOS's steps per second on SQLite for the same ten no-op steps, or None if not installed."""
     try:
-        from dbos import DBOS  # noqa: PLC0415 - a peer, not a requirement
+        dbos: Any = import_module("dbos").DBOS  # a peer to measure, no requirement
     except ImportError:
         return None
-    DBOS(config={"name": "bench", "system_database_url": f"sqlite:///{folder / 'dbos.db'}"})
+    dbos(config={"name": "bench", "system_database_url": f"sqlite:///{folder / 'dbos.db'}"})
+    nothing = dbos.step()(_nothing)
 
-    @DBOS.step()
-    def nothing(name: str) -> str:
-        return name
-
-    @DBOS.workflow()
     def flow() -> str:
         name = "start"
         for _ in range(STEPS):
             name = nothing(name)
         return name
 
-    DBOS.launch()
+    flow = dbos.workflow()(flow)
+    dbos.launch()
     flow()
     started = time.perf_counter()
     for _ in range(workflows):
         flow()
     elapsed_s = time.perf_counter() - started
-    DBOS.destroy()
+    dbos.destroy()
     return workflows * STEPS / elapsed_s
+
+
+def _nothing(name: str) -> str:
+    return name
 
 
 def report(figures: Mapping[str, float], peer: float | None) -> bool:
