@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from irrunner.clock import IdSource, iso, parse_iso
+from irrunner.clock import IdSource
 from irrunner.engine import loaded as kinds
 from irrunner.engine.attempts import Attempts
 from irrunner.engine.loaded import LoadedRun
@@ -22,9 +22,10 @@ from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.people import People
 from irrunner.engine.scopes import Scopes
 from irrunner.engine.stepping import EVIDENCE_PREFIXES, Services, error_of
+from irrunner.engine.timers import Timers
 from irrunner.errors import IRRunnerError, PlaybookError, RunError
 from irrunner.journal.records import Draft
-from irrunner.journal.store import Lease, RunChange, Store, Timer
+from irrunner.journal.store import Lease, RunChange, Store
 from irrunner.machine.messages import (
     AbortRequested,
     AskApproval,
@@ -46,7 +47,6 @@ from irrunner.machine.messages import (
     RunStep,
     StartCall,
     StartTimer,
-    TimerFired,
     WhenEvaluated,
     event_body,
 )
@@ -87,6 +87,7 @@ class Driver:
     scopes: Scopes = field(init=False)
     attempts: Attempts = field(init=False)
     people: People = field(init=False)
+    timers: Timers = field(init=False)
     finished: RunStatus | None = None
     failure: IRRunnerError | None = None
     busy: int = 0
@@ -97,7 +98,6 @@ class Driver:
     _stopped: bool = False
     _closing: bool = False
     _aborted: bool = False
-    _timers: dict[tuple[str, str, int], datetime] = field(default_factory=dict)
     _held_at: datetime = field(init=False)
     """When the store last proved that the lease is ours."""
 
@@ -106,6 +106,7 @@ class Driver:
         self.scopes = Scopes(self.run, self.services.compiler)
         self.attempts = Attempts(self)
         self.people = People(self)
+        self.timers = Timers(self)
         self._held_at = self.services.clock.now()
         self._aborted = any(record.kind == AbortRequested.kind for record in self.run.records)
 
@@ -114,7 +115,7 @@ class Driver:
     def start(self) -> None:
         """Take up the run where its journal ends."""
         if not self.run.fresh:
-            self._arm_stored()
+            self.timers.take_up()
         if self.run.facts.deadline_at <= self.services.clock.now():
             self._record([DeadlinePassed()], (), None, None)  # before anybody's late decision
         self.engine.timer(self, self.run.facts.deadline_at, lambda: self.soon(self._deadline))
@@ -130,23 +131,9 @@ class Driver:
     def _resume(self, command: RunStep, intent: Mapping[str, Any]) -> None:
         self.soon(lambda: self.attempts.resume(command, intent))
 
-    def _arm_stored(self) -> None:
-        """Arm the timers that the store kept, less those that nothing waits for any more."""
-        waited_for = self._waited_for()
-        for timer in self.store.timers(self.run.facts.run_id):
-            if (timer.path, timer.purpose, timer.attempt) in waited_for:
-                self._arm(timer.path, timer.purpose, timer.attempt, parse_iso(timer.due_at))
-
-    def _waited_for(self) -> set[tuple[str, str, int]]:
-        return {
-            (command.path, command.purpose, command.attempt)
-            for command in self.run.execution.outstanding()
-            if isinstance(command, StartTimer)
-        }
-
     def _already_armed(self, command: Command) -> bool:
         if isinstance(command, StartTimer):
-            return (command.path, command.purpose, command.attempt) in self._timers
+            return command in self.timers
         if isinstance(command, AskApproval):
             return self.run.was_asked(command.path, command.asked, escalated=command.escalated)
         return isinstance(command, AskManual) and self.run.was_instructed(command.path)
@@ -173,7 +160,7 @@ class Driver:
         with self._lock:
             if self.busy or self.over:
                 return False
-            return {purpose for _, purpose, _ in self._timers} <= PARKING_PURPOSES
+            return self.timers.purposes() <= PARKING_PURPOSES
 
     def _deadline(self) -> None:
         if self.finished is None:
@@ -239,6 +226,12 @@ class Driver:
             self.observer(row.kind, row.path, row.body)
         return due
 
+    def _prune(self) -> None:
+        with self._lock:
+            stale = [] if self.finished is not None else self.timers.stale()
+            if stale:
+                self.store.append(self.lease, [], RunChange(timers_cleared=stale))
+
     def _bound_finally(self) -> None:
         """Give ``finally`` its five minutes, from the moment it begins."""
         if self._closing or self.run.execution.stage != "closing" or self.finished is not None:
@@ -298,7 +291,7 @@ class Driver:
     def _issue(self, commands: Iterable[Command]) -> None:
         timers = [command for command in commands if isinstance(command, StartTimer)]
         if timers:
-            self._start_timers(timers)
+            self.timers.start(timers)
         for command in commands:
             if isinstance(command, Finish):
                 self._finish(command)
@@ -343,57 +336,6 @@ class Driver:
             return OutputsEvaluated(path, self.scopes.outputs(path))
         raise PlaybookError(f"{path}: no answer to {type(command).__name__}")
 
-    # -- timers -------------------------------------------------------------------------------
-
-    def _start_timers(self, commands: list[StartTimer]) -> None:
-        now = self.services.clock.now()
-        timers = []
-        for command in commands:
-            delay = command.delay_s * (0.5 + self.ids.jitter() / 2) if command.jitter else command.delay_s
-            due = now + timedelta(seconds=delay)
-            timers.append((command, due))
-        rows = [
-            Timer(self.run.facts.run_id, command.path, command.purpose, command.attempt, iso(due))
-            for command, due in timers
-        ]
-        drafts = [
-            Draft(
-                kinds.TIMER, {"purpose": row.purpose, "attempt": row.attempt, "due_at": row.due_at}, row.path
-            )
-            for row in rows
-        ]
-        self.commit([], drafts, RunChange(timers_set=rows))
-        for command, due in timers:
-            self._arm(command.path, command.purpose, command.attempt, due)
-
-    def _arm(self, path: str, purpose: str, attempt: int, due: datetime) -> None:
-        self._timers[path, purpose, attempt] = due
-        self.engine.timer(self, due, lambda: self.soon(lambda: self._fire(path, purpose, attempt)))
-
-    def _fire(self, path: str, purpose: str, attempt: int) -> None:
-        if self._timers.pop((path, purpose, attempt), None) is None or self.finished is not None:
-            return
-        cleared = RunChange(timers_cleared=[(path, purpose, attempt)])
-        self.commit([TimerFired(path, purpose, attempt)], (), cleared)  # type: ignore[arg-type]
-
-    def overdue(self, path: str, purpose: str) -> bool:
-        """Whether a timer of the step is due, fired or not."""
-        now = self.services.clock.now()
-        armed = list(self._timers.items())
-        return any(key[:2] == (path, purpose) and due <= now for key, due in armed)
-
-    def _prune(self) -> None:
-        """Drop timers that nothing waits for any more: a gate was decided, a condition came true."""
-        if not self._timers or self.finished is not None:
-            return
-        with self._lock:
-            waited_for = self._waited_for()
-            stale = [key for key in self._timers if key not in waited_for]
-            for key in stale:
-                del self._timers[key]
-            if stale:
-                self.store.append(self.lease, [], RunChange(timers_cleared=stale))
-
     # -- end ----------------------------------------------------------------------------------
 
     def _finish(self, command: Finish) -> None:
@@ -401,7 +343,7 @@ class Driver:
         with self._lock:
             if self.finished is not None:
                 return
-            self._timers.clear()
+            self.timers.clear()
             change = RunChange(status=command.status, ended=True)
             self.store.append(self.lease, [Draft(kinds.FINISHED, body)], change)
             self.finished = command.status

@@ -106,7 +106,7 @@ class People:
         elif request.kind == "attach":
             self._driver.soon(lambda: self._attach(request))
         else:
-            late = isinstance(event, ManualConfirmed) and self._driver.overdue(event.path, "manual")
+            late = isinstance(event, ManualConfirmed) and self._driver.timers.overdue(event.path, "manual")
             events = [] if event is None or late else [event]
             self._driver.soon(lambda: self._driver.commit(events, (), settled))
 
@@ -126,7 +126,7 @@ class People:
 
     def _decide(self, event: ApprovalGiven, settled: RunChange) -> None:
         asked = self._latest_asked(event.path) if self._is_open(event.path) else None
-        if asked is None or self._driver.overdue(event.path, "approval"):
+        if asked is None or self._driver.timers.overdue(event.path, "approval"):
             self._driver.commit([], (), settled)
             return
         plan = self._gate(event.path, parse_iso(asked["planned_at"]))

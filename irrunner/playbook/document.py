@@ -120,12 +120,10 @@ def _matched(reader: StepReader, node: Node, pattern: re.Pattern[str], what: str
 
 def _policy(reader: StepReader, fields: Fields) -> dict[str, Any]:
     order = reader.get(fields, "order", reader.one_of(words.ORDERS), words.ORDERS[0])
-    concurrency = reader.get(fields, "concurrency", reader.one_of(words.CONCURRENCY), words.CONCURRENCY[0])
     return {
         "limits": _named(reader, fields, "limits", words.LIMITS, reader.integer(1, 100_000)),
         "objectives": _named(reader, fields, "objectives", words.OBJECTIVES, reader.duration),
         "order": cast("Literal['evidence-first', 'contain-first']", order),
-        "concurrency": cast("Literal['join', 'queue']", concurrency),
         "priority": reader.get(fields, "priority", reader.integer(-MAX_PRIORITY, MAX_PRIORITY), 0),
         "deadline_s": reader.get(fields, "deadline", reader.duration, words.DEADLINE_S),
         "reopen_after_s": reader.get(fields, "reopen_after", reader.duration, words.REOPEN_AFTER_S),

@@ -242,7 +242,6 @@ class Playbook:
     objectives: Mapping[str, float]
     """Objective name (``contain``, ``evidence``) to its target in seconds."""
     order: Literal["evidence-first", "contain-first"]
-    concurrency: Literal["join", "queue"]
     priority: int
     deadline_s: float
     reopen_after_s: float

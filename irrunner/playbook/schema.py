@@ -74,7 +74,6 @@ def _playbook_properties() -> Json:
         "limits": _mapping({name: {"type": "integer", "minimum": 1} for name in words.LIMITS}),
         "objectives": _mapping(dict.fromkeys(words.OBJECTIVES, DURATION)),
         "order": _words(words.ORDERS),
-        "concurrency": _words(words.CONCURRENCY),
         "priority": {"type": "integer"},
         "deadline": DURATION,
         "reopen_after": DURATION,

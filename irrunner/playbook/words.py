@@ -28,7 +28,7 @@ LOOP_WORDS = CEL_WORDS - {"item"}
 
 PLAYBOOK_KEYS = (
     "schema", "id", "version", "title", "owner", "description", "references", "techniques", "triggers",
-    "inputs", "outputs", "limits", "objectives", "order", "concurrency", "priority", "deadline",
+    "inputs", "outputs", "limits", "objectives", "order", "priority", "deadline",
     "reopen_after", "steps", "on_failure", "finally", "tests",
 )  # fmt: skip
 MODIFIERS = ("id", "title", "phase", "when", "for_each", "as", "at_most", "on_failure")
@@ -56,7 +56,6 @@ TEST_KEYS = (
 OBJECTIVES = ("contain", "evidence")
 LIMITS = ("resources",)
 ORDERS = ("evidence-first", "contain-first")
-CONCURRENCY = ("join", "queue")
 SOURCES = (
     "guardduty", "securityhub", "cloudtrail", "config", "macie", "inspector", "access-analyzer", "health",
     "cloudwatch", "ec2", "custom",

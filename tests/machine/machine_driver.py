@@ -29,7 +29,7 @@ def playbook(*steps: p.Step, **fields: Any) -> p.Playbook:
     defaults: dict[str, Any] = {
         "id": "main", "version": "1.0.0", "title": "A test", "owner": "tests", "description": "",
         "references": (), "techniques": (), "triggers": (), "inputs": {}, "outputs": {}, "limits": {},
-        "objectives": {}, "order": "evidence-first", "concurrency": "join", "priority": 0,
+        "objectives": {}, "order": "evidence-first", "priority": 0,
         "deadline_s": 3600.0, "reopen_after_s": 86400.0, "on_failure": (), "finally_": (), "tests": (),
         "place": PLACE, "text": "", "sha256": "0" * 64, "callees": {},
     }  # fmt: skip

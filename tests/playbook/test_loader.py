@@ -358,7 +358,6 @@ outputs: {vpc: "${{ steps.facts.vpc_id }}"}
 limits: {resources: 25}
 objectives: {contain: 5m}
 order: contain-first
-concurrency: queue
 priority: 3
 deadline: 2h
 reopen_after: 3d
@@ -445,9 +444,8 @@ def test_whole_language_heads(whole: Playbook) -> None:
     assert (
         whole.owner,
         whole.order,
-        whole.concurrency,
         whole.priority,
-    ) == ("on-call", "contain-first", "queue", 3)
+    ) == ("on-call", "contain-first", 3)
     assert (whole.deadline_s, whole.reopen_after_s) == (7200.0, 259200.0)
     assert (whole.limits, whole.objectives) == ({"resources": 25}, {"contain": 300.0})
     assert [test.name for test in whole.tests] == ["works"]
