@@ -70,7 +70,9 @@ def respond(
     context: typer.Context,
     event: EventFile,
     *,
-    detach: Annotated[bool, typer.Option("--detach", help="Hand the run to a server and return.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the run to `irrunner resume --due`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop at the plan; nothing is changed.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run a known event once more.")] = False,
     as_json: Json = False,
@@ -122,7 +124,7 @@ def _act_on(
     services.run_id = lease.run_id
     live.announce(lease.run_id, taken.playbook, runner)
     if detach:
-        runner.store.release(lease)
+        runner.leave(lease)
         return {**runner.document(lease.run_id), **about, "exit_code": EXIT_DONE}
     return {**runner.drive(lease), **about}
 

@@ -188,6 +188,11 @@ class Runner:
             engine.close()
         return self.document(lease.run_id)
 
+    def leave(self, lease: Lease) -> None:
+        """Leave a run to whoever takes up what is due: an open request makes it so."""
+        self.store.request(lease.run_id, "start", {})
+        self.store.release(lease)
+
     def document(self, run_id: str) -> dict[str, Any]:
         """Return a run's document."""
         row = self.store.run(run_id)

@@ -307,6 +307,20 @@ class TestAbortAndResume:
         assert lab.store.verify(row.run_id).ok
 
 
+class TestLeave:
+    def test_another_process_takes_a_left_run_up(self, lab: Lab) -> None:
+        """A run that is handed over is due at once, and nothing was done before."""
+        playbook = lab.playbook(ONE)
+        facts = lab.runner.facts(playbook, {}, None, drill=False, accepted_at=lab.clock.now())
+        lab.runner.leave(lab.runner.create(playbook, facts))
+        assert lab.writes() == []
+
+        (document,) = lab.new_runner().resume_due()
+
+        assert document["status"] == "succeeded"
+        assert lab.runner.resume_due() == []
+
+
 class TestUndo:
     def test_puts_back_what_was(self, lab: Lab) -> None:
         """Undo restores prior values, newest first."""
