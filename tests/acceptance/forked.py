@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ def run(arguments: list[str], env: dict[str, str], directory: str, output: str, 
         output: Directory of the files ``out`` and ``err``.
         twist: What is unusual.
     """
+    # A shell's background job, CI perhaps, starts with SIGINT ignored; a person's terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(directory)
