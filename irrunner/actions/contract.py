@@ -136,6 +136,8 @@ class Settled:
     outputs: Model
     warnings: tuple[str, ...] = ()
     """What the effect cannot do, for people: flows that a group cannot cut ..."""
+    verified: bool = True
+    """Whether a look saw it; a message that was sent, or was not, cannot be looked up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,4 +118,4 @@ def _send(params: NotifyParams, state: NotifyState) -> Call:
 
 def _ended(params: NotifyParams, reason: str) -> Settled:
     outputs = NotifyOutputs(channel=params.channel, sent=not reason, reason=reason)
-    return Settled(outputs, (f"not sent: {reason}",) if reason else ())
+    return Settled(outputs, (f"not sent: {reason}",) if reason else (), verified=False)

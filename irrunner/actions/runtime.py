@@ -211,7 +211,7 @@ class StepRun:
         effect = self._sends > 0 or not self._mutates()
         outcome = Outcome.APPLIED if effect else Outcome.ALREADY_DONE
         outputs = decision.outputs.model_dump(mode="json")
-        return Done(outcome, outputs, state, verified=True, warnings=decision.warnings)
+        return Done(outcome, outputs, state, verified=decision.verified, warnings=decision.warnings)
 
     def _too_late(self, decision: Waiting | Act) -> Done:
         if self._unknown is not None:

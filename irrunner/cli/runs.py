@@ -12,7 +12,16 @@ import typer
 
 from irrunner.cli.context import Context
 from irrunner.cli.output import print_json, print_json_line
-from irrunner.errors import EXIT_DONE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_INVALID_INPUT, InvalidArgument
+from irrunner.errors import (
+    EXIT_DONE,
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    EXIT_INVALID_INPUT,
+    InvalidArgument,
+    RunBusy,
+    RunExists,
+)
+from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
     from irrunner.engine.intake import Taken
@@ -113,20 +122,38 @@ def _act_on(
     if taken.playbook is None or taken.existing is not None:
         if taken.existing is None:
             return about
-        return {**runner.document(taken.existing.run_id), **about, "duplicate": True}
+        return {**_joined(services, runner, taken.existing.run_id), **about, "duplicate": True}
     if dry_run:
         steps = runner.plan(taken.playbook, taken.inputs, taken.finding, drill=taken.drill)
         return {**about, **plan_document(taken.playbook, steps, runner)}
     facts = runner.facts(
         taken.playbook, taken.inputs, taken.finding, drill=taken.drill, accepted_at=services.started
     )
-    lease = runner.create(taken.playbook, facts)
+    try:
+        lease = runner.create(taken.playbook, facts)
+    except RunExists as twin:  # another process took the same incident in since we looked
+        run_id = str(twin.detail["run_id"])
+        about["reason"] = f"this incident is being answered: run {run_id}"
+        return {**_joined(services, runner, run_id), **about, "duplicate": True}
     services.run_id = lease.run_id
     live.announce(lease.run_id, taken.playbook, runner)
     if detach:
         runner.leave(lease)
         return {**runner.document(lease.run_id), **about, "exit_code": EXIT_DONE}
     return {**runner.drive(lease), **about}
+
+
+def _joined(services: Context, runner: Runner, run_id: str) -> dict[str, Any]:
+    """Return a known run's document; one in progress is followed, and driven where nobody drives it."""
+    from irrunner.engine.reading import follow  # noqa: PLC0415 - the engine
+
+    if runner.store.run(run_id).status is RunStatus.RUNNING:
+        try:
+            return runner.resume(run_id)
+        except RunBusy:
+            for _ in follow(services.store, services.clock, run_id):
+                pass
+    return runner.document(run_id)
 
 
 def run(

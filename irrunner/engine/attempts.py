@@ -77,6 +77,7 @@ class Attempts:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._polls: dict[str, PollAnswered] = {}
         self._locking = threading.Lock()
         self._acting: set[str] = set()
         """Paths of steps that have their locks and have not ended."""
@@ -312,15 +313,20 @@ class Attempts:
         else:
             self._answer_poll(PollAnswered(path, command.polls, holds, outputs), step.kind)
 
+    def last_poll(self, path: str) -> PollAnswered | None:
+        """Return the newest poll of a ``wait.until`` that did not hold, for its time-out to journal."""
+        return self._polls.pop(path, None)
+
     def _answer_poll(self, answer: PollAnswered, kind: WaitUntil) -> None:
         """Journal only the last poll: earlier ones are repeated in memory."""
         if answer.holds:
             self._driver.commit([answer])
             return
+        self._polls[answer.path] = answer
         again = Poll(answer.path, answer.polls + 1)
         outstanding = any(
             isinstance(command, Poll) and command.path == answer.path
             for command in self._driver.run.execution.outstanding()
         )
         if outstanding:
-            self._driver.soon(lambda: self.poll(again), self._pace(kind.every_s))
+            self._driver.soon(lambda: self.poll(again), kind.every_s)

@@ -289,7 +289,10 @@ class Driver:
     # -- commands -----------------------------------------------------------------------------
 
     def _issue(self, commands: Iterable[Command]) -> None:
-        timers = [command for command in commands if isinstance(command, StartTimer)]
+        outstanding = self.run.execution.outstanding()
+        timers = [
+            command for command in commands if isinstance(command, StartTimer) and command in outstanding
+        ]
         if timers:
             self.timers.start(timers)
         for command in commands:

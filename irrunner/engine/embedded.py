@@ -24,6 +24,7 @@ from irrunner.engine.loaded import LoadedRun, load_run
 from irrunner.engine.owner import take_lease
 from irrunner.engine.stepping import Services
 from irrunner.errors import IRRunnerError, JournalError, RunBusy, RunNotResumable
+from irrunner.journal.integrity import intact_records
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, RunChange, Store, Timer
 from irrunner.vocabulary import RunStatus
@@ -161,7 +162,8 @@ class EmbeddedEngine:
             JournalCorrupt: If its chain is broken.
         """
         try:
-            return self._add(lease, load_run(self._store.records(lease.run_id), self._services.compiler))
+            records = intact_records(self._store, lease.run_id)
+            return self._add(lease, load_run(records, self._services.compiler))
         except IRRunnerError:
             self._store.release(lease)
             raise

@@ -9,7 +9,7 @@ from typing import Any
 
 from irrunner.actions.contract import Where
 from irrunner.actions.registry import Registry
-from irrunner.clock import parse_iso
+from irrunner.clock import iso, parse_iso
 from irrunner.engine.compiled import Compiler
 from irrunner.errors import JournalCorrupt
 from irrunner.findings.model import Finding
@@ -110,8 +110,8 @@ def started_draft(playbook: Playbook, facts: RunFacts, registry: Registry, extra
         "finding": facts.finding.model_dump(mode="json") if facts.finding else None,
         "where": {name: getattr(where, name) for name in Where.__dataclass_fields__},
         "drill": facts.drill,
-        "accepted_at": facts.accepted_at.isoformat(),
-        "deadline_at": facts.deadline_at.isoformat(),
+        "accepted_at": iso(facts.accepted_at),
+        "deadline_at": iso(facts.deadline_at),
         **extra,
     }  # fmt: skip
     return Draft(STARTED, body)

@@ -9,6 +9,7 @@ from typing import Any
 from irrunner.clock import Clock
 from irrunner.engine.compiled import Compiler
 from irrunner.engine.report import run_document
+from irrunner.journal.integrity import intact_row
 from irrunner.journal.records import Record
 from irrunner.journal.store import Store
 
@@ -20,7 +21,7 @@ def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:
         RunNotFound: If there is none.
         JournalCorrupt: If its chain is broken.
     """
-    row = store.run(run)
+    row = intact_row(store, run)
     return run_document(row, store.records(row.run_id), compiler)
 
 

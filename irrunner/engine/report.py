@@ -13,7 +13,6 @@ from irrunner.engine.compiled import Compiler
 from irrunner.engine.loaded import LoadedRun, load_run
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.scopes import step_id_of
-from irrunner.engine.stepping import EVIDENCE_PREFIXES
 from irrunner.engine.undo import UNDO_OUTCOME, outcomes_of
 from irrunner.errors import (
     EXIT_DONE,
@@ -35,7 +34,7 @@ ENVIRONMENT_CODES = SETTING_CODES | {"credentials-invalid"}
 
 def objective_of(action_id: str, phase: str | None, registry: Registry) -> str | None:
     """Return which objective a step serves: ``evidence``, ``contain`` or None."""
-    if action_id.startswith(EVIDENCE_PREFIXES):
+    if action_id.startswith("aws.ebs."):
         return "evidence"
     try:
         risk = registry.get(action_id).risk
@@ -92,7 +91,11 @@ def exit_code(document: Mapping[str, Any]) -> int:
         return EXIT_DONE
     if status == RunStatus.NO_PLAYBOOK:
         return EXIT_ENVIRONMENT
-    failures = {step["error"]["code"] for step in document["steps"] if step["error"]}
+    failures = {
+        step["error"]["code"]
+        for step in document["steps"]
+        if step["error"] and step["outcome"] != Outcome.DENIED
+    }
     untouched = not any(step["calls"] for step in document["steps"] if step["phase"] == Phase.CONTAINMENT)
     excused = (
         SETTING_CODES if status == RunStatus.PARTIAL else ENVIRONMENT_CODES if untouched else frozenset()

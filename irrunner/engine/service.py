@@ -39,6 +39,7 @@ from irrunner.errors import (
     SettingsError,
 )
 from irrunner.findings.model import Finding
+from irrunner.journal.integrity import intact_row
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
@@ -195,7 +196,7 @@ class Runner:
 
     def document(self, run_id: str) -> dict[str, Any]:
         """Return a run's document."""
-        row = self.store.run(run_id)
+        row = intact_row(self.store, run_id)
         return run_document(row, self.store.records(row.run_id), self.services.compiler)
 
     def plan(
@@ -332,13 +333,14 @@ class Runner:
     def resume(self, run: str) -> dict[str, Any]:
         """Take up a parked or orphaned run, and drive it.
 
+        A run that has ended is shown: there is nothing left to do, and its exit code says how it ended.
+
         Raises:
             RunBusy: If another process drives it.
-            RunNotResumable: If it has ended.
         """
         row = self.store.run(run)
         if row.status.ended:
-            raise RunNotResumable(f"run {row.run_id} has ended: {row.status}", hint="nothing is left to do")
+            return self.document(row.run_id)
         if row.undoes:
             return Undoing(self).resume(row)
         engine = self.engine()

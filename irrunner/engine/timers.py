@@ -10,7 +10,7 @@ from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.journal.records import Draft
 from irrunner.journal.store import RunChange, Timer
-from irrunner.machine.messages import Purpose, StartTimer, TimerFired
+from irrunner.machine.messages import Event, Purpose, StartTimer, TimerFired
 
 if TYPE_CHECKING:
     from irrunner.engine.driver import Driver
@@ -78,7 +78,10 @@ class Timers:
 
     def _fire(self, key: Key) -> None:
         if self._due.pop(key, None) is not None and self._driver.finished is None:
-            self._driver.commit([TimerFired(*key)], (), RunChange(timers_cleared=[key]))
+            path, purpose, _ = key
+            last = self._driver.attempts.last_poll(path) if purpose == "until" else None
+            events: list[Event] = [TimerFired(*key)] if last is None else [last, TimerFired(*key)]
+            self._driver.commit(events, (), RunChange(timers_cleared=[key]))
 
     def _waited_for(self) -> set[Key]:
         outstanding = self._driver.run.execution.outstanding()

@@ -145,6 +145,8 @@ class UndoDriver:
             return self._record(item, Outcome.SKIPPED, item.action.undo_note), None
         now = self.services.clock.now()
         hold = hold_of(item, now, release_credentials=self.release_credentials)
+        if hold is not None and self._is_back(item):
+            return self._record(item, Outcome.ALREADY_DONE, "already as before", verified=True), None
         if hold is not None:
             outcome = Outcome.WAITING if hold.until else Outcome.SKIPPED
             return self._record(item, outcome, hold.reason, held=True), hold.until
@@ -152,6 +154,14 @@ class UndoDriver:
             reason = "possibly done, and its result was never seen: look at it, nothing was changed"
             return self._record(item, Outcome.UNKNOWN, reason), None
         return self._restore(item, item.after), None
+
+    def _is_back(self, item: UndoItem) -> bool:
+        """Whether somebody put it back already: then there is nothing to hold. Not knowing is holding."""
+        try:
+            view = preview(self.services, item, self.undone)
+        except IRRunnerError:
+            return False
+        return item.after is not None and not view.restore and not view.drift
 
     def _restore(self, item: UndoItem, after: State) -> str:
         binding = _binding(self.services, self.undone, item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,12 @@ from irrunner.engine import loaded as kinds
 from irrunner.engine.loaded import LoadedRun, RunFacts, facts_of, load_run, started_draft
 from irrunner.engine.owner import LEASE_TTL_S, take_lease
 from irrunner.engine.scopes import step_id_of
-from irrunner.engine.undo import UndoDriver, outcomes_of, undo_items
-from irrunner.errors import RunBusy, RunNotResumable
+from irrunner.engine.undo import UndoDriver, UndoItem, outcomes_of, undo_items
+from irrunner.errors import InvalidArgument, RunBusy, RunNotResumable
+from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow
+from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class Undoing:
         Raises:
             RunNotResumable: If the run can still act, or is itself an undo.
         """
-        row = self._ended(self._store.run(run))
+        row = self._ended(intact_row(self._store, run))
+        self._require_step(row, step)
         loaded = load_run(self._store.records(row.run_id), self._services.compiler)
         now = self._services.clock.now()
         facts = RunFacts(
@@ -82,6 +85,18 @@ class Undoing:
             )
         return lease
 
+    def _require_step(self, row: RunRow, step: str | None) -> None:
+        """Raise InvalidArgument for a step that changed nothing: a typo must not read as undone."""
+        if step is None:
+            return
+        items = undo_items(self._store.records(row.run_id), self._services.registry)
+        paths = [item.path for item in items]
+        if not _chosen(items, step):
+            raise InvalidArgument(
+                f"run {row.run_id}: no step {step!r} changed anything{did_you_mean(step, paths)}",
+                hint=f"steps that can be undone: {', '.join(paths) or 'none'}",
+            )
+
     def _ended(self, row: RunRow) -> RunRow:
         """Return the run, ended; one that merely waits for people is aborted first."""
         if row.undoes:
@@ -115,12 +130,8 @@ class Undoing:
     def _drive(
         self, lease: Lease, asked: Mapping[str, Any], done: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Any]:
-        undone = self._store.records(asked["run_id"])
-        items = [
-            item
-            for item in undo_items(undone, self._services.registry)
-            if asked["step"] in (None, item.path, step_id_of(item.path))
-        ]
+        undone = intact_records(self._store, asked["run_id"])
+        items = _chosen(undo_items(undone, self._services.registry), asked["step"])
         run_id, observer = lease.run_id, self._runner.observer
         driver = UndoDriver(
             services=self._services, store=self._store, lease=lease, items=items, undone=facts_of(undone[0]),
@@ -133,3 +144,8 @@ class Undoing:
         finally:
             self._store.release(lease)
         return self._runner.document(run_id)
+
+
+def _chosen(items: Sequence[UndoItem], step: str | None) -> list[UndoItem]:
+    """Return the items of a step, by its path or id; all where none is named."""
+    return [item for item in items if step in (None, item.path, step_id_of(item.path))]

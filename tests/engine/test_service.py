@@ -13,7 +13,6 @@ from irrunner.errors import (
     JournalUnavailable,
     OutcomeUnknown,
     RunBusy,
-    RunNotResumable,
 )
 from irrunner.settings import Settings
 from tests.engine.lab import Lab, outcomes
@@ -246,12 +245,12 @@ class TestAbortAndResume:
         assert document["status"] == "aborted"
         assert lab.ground.values == {"a": "1"}
 
-    def test_ended_run_is_not_resumed(self, lab: Lab) -> None:
-        """There is nothing to resume in a run that has ended."""
-        run_id = lab.start(lab.playbook(ONE))["run_id"]
+    def test_ended_run_is_shown_not_driven(self, lab: Lab) -> None:
+        """Resuming a run that has ended changes nothing and tells how it ended."""
+        document = lab.start(lab.playbook(ONE))
 
-        with pytest.raises(RunNotResumable):
-            lab.runner.resume(run_id)
+        assert lab.runner.resume(document["run_id"]) == document
+        assert lab.writes() == [("a", "1")]
 
     def test_one_driver_at_a_time(self, lab: Lab) -> None:
         """A run that another process drives is busy."""
