@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -220,9 +221,43 @@ def test_reference_into_aws_needs_aws() -> None:
         ("http://user@evil.example#127.0.0.1", False),
         ("http://0.0.0.0", False),
         ("http://[bad", False),
+        ("HTTP://LOCALHOST:5000/", True),
+        ("http://192.0.2.2:19999\\@127.0.0.1", False),
+        ("http://127.0.0.1\\@192.0.2.2", False),
+        ("http://127.0.0.1@192.0.2.2", False),
+        ("http://192.0.2.2@127.0.0.1", False),
+        ("http://user:secret@127.0.0.1", False),
+        ("http://192.0.2.2#@127.0.0.1", False),
+        ("http://192.0.2.2?@127.0.0.1", False),
+        ("http://127.0.0.1 .evil.example", False),
+        ("http://127.0.0.1\t.evil.example", False),
+        ("http://127.0.0.1\n", False),
+        (" http://127.0.0.1", False),
+        ("http://127.0.0.1\x00.evil.example", False),
+        ("http://127.0.0.1%2eevil.example", False),
+        ("http://[::1%25evil]", False),
+        ("http://[::1].evil.example", False),
+        ("http://[::1]evil.example", False),
+        ("http://127.0.0.1:80:90", False),
+        ("http://127.0.0.1:99999", False),
+        ("http://\uff11\uff12\uff17.0.0.1", False),
+        ("http:127.0.0.1", False),
+        ("http:///127.0.0.1", False),
+        ("//127.0.0.1", False),
+        ("ftp://127.0.0.1", False),
+        ("http://2130706433", False),
         ("", False),
     ],
 )
 def test_loopback(url: str, expected: bool) -> None:  # noqa: FBT001 - a table
     """Only this machine's loopback addresses are simulation."""
     assert is_loopback(url) is expected
+
+
+def test_messages_are_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No library speaks in front of what is wrong."""
+    monkeypatch.setenv("IRRUNNER_CHANNELS", json.dumps({"ops": {"url": CANARY}}))
+
+    with pytest.raises(SettingsError, match=r"channels\.ops\.url: name where the secret is") as caught:
+        load_settings()
+    assert "Value error" not in str(caught.value)

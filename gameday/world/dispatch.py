@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from werkzeug.test import run_wsgi_app
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, seam, sts
+from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, seam, sts, tags
 from gameday.world.calls import CallLog, is_mutating, plain
 from gameday.world.faults import Fault, FaultPlan
 from gameday.world.identity import Principal, authenticate, authorize
@@ -30,7 +30,8 @@ from gameday.world.services import Answer, Effect, Realm, Rule, Scene, StrictLay
 from irrunner.clock import iso
 
 _LAYERS: Final[tuple[StrictLayer, ...]] = (
-    sts.LAYER, ec2.LAYER, ebs.LAYER, locks.LAYER, iam.LAYER, kms.LAYER, organizations.LAYER, guardduty.LAYER,
+    sts.LAYER, tags.LAYER, ec2.LAYER, ebs.LAYER, locks.LAYER, iam.LAYER, kms.LAYER, organizations.LAYER,
+    guardduty.LAYER,
 )  # fmt: skip
 _MOTO_FAILS_WITH: Final = (LookupError, AttributeError, TypeError, ValueError, AssertionError, RuntimeError)
 

@@ -16,6 +16,7 @@ from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
 GROUPS_PER_INTERFACE: Final = 5
+_NOTHING_TO_CHANGE: Final = ("InvalidParameterCombination", "No attributes specified.")
 STOPPING_S: Final = 2.0
 _VALUE_ATTRIBUTES: Final = (
     "DisableApiTermination", "DisableApiStop", "InstanceInitiatedShutdownBehavior", "EbsOptimized",
@@ -37,7 +38,9 @@ def modify_instance_attribute(scene: Scene) -> Mapping[str, Any]:
     params = scene.params
     instance = _backend(scene).get_instance(params["InstanceId"])
     given = _attributes(params)
-    if len(given) != 1:
+    if not given:
+        raise Refusal(*_NOTHING_TO_CHANGE)
+    if len(given) > 1:
         raise Refusal(
             "InvalidParameterCombination", f"Fields for multiple attribute types specified: {given}"
         )
@@ -95,6 +98,32 @@ def check_interface(scene: Scene) -> None:
     _not_managed(interface)
     if scene.params.get("Groups"):
         _check_groups(scene, scene.params["Groups"], interface.vpc_id)
+
+
+def check_some_attribute(scene: Scene) -> None:
+    """Refuse a change of nothing; an empty list of groups does not even reach the wire.
+
+    Source: hashicorp/terraform-provider-aws #524, ansible-collections/amazon.aws #470.
+    """
+    if not scene.params.keys() - {"NetworkInterfaceId", "DryRun"}:
+        raise Refusal(*_NOTHING_TO_CHANGE)
+
+
+def check_known_groups(scene: Scene) -> None:
+    """Name the first group that does not exist; moto names a set of all that were asked for."""
+    for group_id in scene.params.get("GroupIds") or []:
+        _group(scene, group_id)
+    names = {group.name for group in _groups(_backend(scene))}
+    for name in scene.params.get("GroupNames") or []:
+        if name not in names:
+            raise _no_group(name)
+
+
+def check_known_volumes(scene: Scene) -> None:
+    """Name the first volume that does not exist; moto names a set of all that were asked for."""
+    for volume_id in scene.params.get("VolumeIds") or []:
+        if volume_id not in _backend(scene).volumes:
+            raise Refusal("InvalidVolume.NotFound", f"The volume '{volume_id}' does not exist.")
 
 
 def check_attachment(scene: Scene) -> None:
@@ -255,8 +284,12 @@ def _check_groups(scene: Scene, group_ids: Iterable[str], vpc_id: str) -> None:
 def _group(scene: Scene, group_id: str) -> Any:
     group = _backend(scene).get_security_group_from_id(group_id)
     if group is None:
-        raise Refusal("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        raise _no_group(group_id)
     return group
+
+
+def _no_group(name: str) -> Refusal:
+    return Refusal("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
 
 
 def _groups(backend: Any) -> list[Any]:
@@ -274,7 +307,9 @@ def _backend(scene: Scene) -> Any:
 
 LAYER: Final = StrictLayer(
     rules={
-        "ec2:ModifyNetworkInterfaceAttribute": (check_interface,),
+        "ec2:ModifyNetworkInterfaceAttribute": (check_some_attribute, check_interface),
+        "ec2:DescribeSecurityGroups": (check_known_groups,),
+        "ec2:DescribeVolumes": (check_known_volumes,),
         "ec2:DeleteNetworkInterface": (check_interface,),
         "ec2:CreateNetworkInterface": (check_new_interface,),
         "ec2:DetachNetworkInterface": (check_attachment,),

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import threading
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["throttle", "deny", "error", "delay", "lost-before-effect", "effect-then-lost", "stale-read"]
+
+
+def _many(nth: Any) -> Any:
+    return (nth,) if isinstance(nth, int) else nth
 
 
 class Fault(BaseModel):
@@ -20,10 +24,10 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    operation: str
-    """``ec2:CreateSnapshots``, or a glob (``ec2:Describe*``)."""
+    operation: str = Field(pattern=r"^(\*|[a-z0-9*?-]+:[A-Za-z0-9*?]+)$")
+    """``ec2:CreateSnapshots``, or a glob (``ec2:Describe*``); the service is always named."""
     kind: Kind
-    nth: tuple[int, ...] = ()
+    nth: Annotated[tuple[int, ...], BeforeValidator(_many)] = ()
     """Numbers of the matching calls that are struck, from 1, counted from the fault's arrival."""
     times: int = Field(default=1, ge=0)
     """Without ``nth``: how many of the next matching calls are struck; 0: all."""

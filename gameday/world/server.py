@@ -59,8 +59,16 @@ class Application:
         try:
             body = json.loads(take_body(environ) or b"null")
             return _json(200, route(parse_qs(environ.get("QUERY_STRING", "")), body))
-        except (ValidationError, ValueError, KeyError, TypeError) as problem:
+        except ValidationError as problem:
+            return _json(400, {"error": "; ".join(_told(error) for error in problem.errors())})
+        except (ValueError, KeyError, TypeError) as problem:
             return _json(400, {"error": f"{type(problem).__name__}: {problem}"})
+
+
+def _told(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
 
 
 class Server:

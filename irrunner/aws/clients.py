@@ -82,7 +82,7 @@ class Clients:
             tcp_keepalive=True,
         )
         client = self._create(service, region, config)
-        self._check(client.meta.endpoint_url)
+        self._check(client.meta.endpoint_url, client.meta.service_model.endpoint_prefix)
         if self._simulated and getproxies():
             client = self._create(service, region, config.merge(Config(proxies={})))
         client.meta.events.register_first("before-parameter-build", _take_caller)
@@ -99,9 +99,9 @@ class Clients:
             text = f"cannot reach {service} in {region}: {problem}"
             raise SettingsError(text, hint="check AWS_ENDPOINT_URL") from None
 
-    def _check(self, url: str) -> None:
+    def _check(self, url: str, service: str) -> None:
         """One run never mixes the simulated organisation with AWS: a drill must not reach a real account."""
-        self._rule.check(url)
+        self._rule.check(url, service)
         simulated = is_loopback(url)
         if self._simulated not in (None, simulated):
             raise SettingsError(

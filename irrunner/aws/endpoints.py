@@ -6,15 +6,17 @@ host that nobody vouched for is refused before the first byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
 from irrunner.errors import SettingsError
-from irrunner.settings import is_loopback
+from irrunner.settings import host_of, is_loopback
 
 HINT = "unset AWS_ENDPOINT_URL (and endpoint_url of the profile), or add the host to `endpoints`"
+REGION = r"[a-z]+(?:-[a-z]+)+(?:-[0-9]+)?|global"
+"""``us-east-1``; IAM has ``us-gov`` and ``global``. No digit before a hyphen: S3's old ``s3-us-west-2``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,37 @@ class EndpointRule:
     suffixes: frozenset[str]
     configured: tuple[str, ...]
 
-    def check(self, url: str) -> None:
+    def check(self, url: str, service: str) -> None:
         """Let an endpoint pass.
 
         Args:
             url: Of a client: ``https://ec2.us-east-1.amazonaws.com``.
+            service: Endpoint prefix of the client's service, ``ec2``. Below AWS's suffixes there are hosts of
+                its customers, too (``x.execute-api.us-east-1.amazonaws.com``, buckets, load balancers).
 
         Raises:
             SettingsError: If it is neither AWS, nor configured, nor loopback; or not encrypted.
         """
         if is_loopback(url):
             return
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        if not self._is_aws(host) and not _matches(host, self.configured):
-            raise SettingsError(f"the AWS endpoint host {host!r} is neither AWS nor loopback", hint=HINT)
-        if parts.scheme != "https":
+        host = host_of(url)
+        if not host:
+            raise SettingsError("the AWS endpoint is not plainly a URL of a host", hint=HINT)
+        if not self._is_aws(host, service) and not _matches(host, self.configured):
+            message = f"the AWS endpoint host {host!r} is neither AWS's for {service} nor loopback"
+            raise SettingsError(message, hint=HINT)
+        if not url.lower().startswith("https:"):
             raise SettingsError(f"the AWS endpoint at {host!r} is not encrypted", hint="use https")
 
-    def _is_aws(self, host: str) -> bool:
-        return any(host.endswith(f".{suffix}") for suffix in self.suffixes)
+    def _is_aws(self, host: str, service: str) -> bool:
+        """Whether AWS itself serves the service there: ``SERVICE[.REGION].SUFFIX``, FIPS, or a VPC endpoint.
+
+        Source: AWS General Reference, "AWS service endpoints"; PrivateLink guide, "DNS names of endpoints".
+        """
+        names = rf"{re.escape(service)}(?:-fips)?(?:\.(?:{REGION}))?"
+        private = rf"vpce-[0-9a-z-]+\.{re.escape(service)}\.(?:{REGION})\.vpce"
+        suffixes = "|".join(map(re.escape, sorted(self.suffixes)))
+        return re.fullmatch(rf"(?:{names}|{private})\.(?:{suffixes})", host) is not None
 
 
 def _matches(host: str, patterns: Iterable[str]) -> bool:

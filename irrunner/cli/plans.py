@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from irrunner.cli.output import console, escape, hang
+from irrunner.errors import EXIT_DONE, EXIT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,8 @@ def plan_document(playbook: Playbook, steps: Sequence[PlannedStep], runner: Runn
             for call in entry["calls"]
         ],
         "sha256": digest(canonical(entries)),
-        "exit_code": 0,
+        "complete": not any(entry["unplanned"] for entry in entries),
+        "exit_code": EXIT_ENVIRONMENT if any(entry["unplanned"] for entry in entries) else EXIT_DONE,
     }
 
 
@@ -50,6 +52,9 @@ def show_plan(document: Mapping[str, Any]) -> None:
         f"\n{counted(len(calls), 'call')}, {for_good} of them cannot be undone. "
         f"[dim]Plan {document['sha256'][:12]}.[/]"
     )
+    unplanned = sum(step["unplanned"] for step in document["steps"])
+    if unplanned:
+        screen.print(f"[red]Not complete:[/] {counted(unplanned, 'step')} could not be planned.")
 
 
 def counted(count: int, noun: str) -> str:

@@ -10,13 +10,11 @@ from irrunner.cli.output import LONGEST_TITLE, console, escape, hang
 from irrunner.cli.plans import counted
 from irrunner.cli.summary import MARKS, STATUS_STYLE
 from irrunner.cli.words import ago, short_run
-from irrunner.errors import JournalCorrupt
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from irrunner.journal.records import Record
-    from irrunner.journal.store import ChainReport
 
 Body = Mapping[str, Any]
 
@@ -102,15 +100,6 @@ class Timeline:
 
 def _told(record: Record) -> str:
     return escape(describe(record.kind, record.body))
-
-
-def require_intact(run_id: str, report: ChainReport) -> None:
-    """Raise JournalCorrupt where the chain does not verify."""
-    if not report.ok:
-        raise JournalCorrupt(
-            f"run {run_id}: {report.problem}",
-            hint="keep the store as it is: it is evidence; restore a backup",
-        )
 
 
 ROOMY: Final = 120

@@ -35,6 +35,10 @@ OptionalEvent = Annotated[
 ]
 Inputs = Annotated[list[str] | None, typer.Option("--input", help="An input: NAME=VALUE; may be repeated.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
+Account = Annotated[
+    str, typer.Option("--account", help="Account to act in; default: the finding's, or ours.")
+]
+Region = Annotated[str, typer.Option("--region", help="Region to act in; default: the finding's, or ours.")]
 Playbook = Annotated[str, typer.Argument(help="Playbook id or path.", metavar="PLAYBOOK")]
 
 
@@ -98,7 +102,9 @@ def respond(
     with live.progress(services, as_json=as_json) as observer:
         runner = services.runner(observer)
         taken = take_in(runner, services.library, data, again=again, accepted_at=services.started)
-        documents = [_act_on(services, runner, entry, detach=detach, dry_run=dry_run) for entry in taken]
+        documents = [
+            _act_on(services, runner, entry, detach=detach, dry_run=dry_run, again=again) for entry in taken
+        ]
     document = max(documents, key=lambda entry: _rank(entry["exit_code"]))
     others = [entry for entry in documents if entry is not document]
     if others:
@@ -113,7 +119,7 @@ def _rank(code: int) -> int:
 
 
 def _act_on(
-    services: Context, runner: Runner, taken: Taken, *, detach: bool, dry_run: bool
+    services: Context, runner: Runner, taken: Taken, *, detach: bool, dry_run: bool, again: bool = False
 ) -> dict[str, Any]:
     from irrunner.cli import live  # noqa: PLC0415 - rich
     from irrunner.cli.plans import plan_document  # noqa: PLC0415 - rich
@@ -132,6 +138,8 @@ def _act_on(
     try:
         lease = runner.create(taken.playbook, facts)
     except RunExists as twin:  # another process took the same incident in since we looked
+        if again:
+            raise
         run_id = str(twin.detail["run_id"])
         about["reason"] = f"this incident is being answered: run {run_id}"
         return {**_joined(services, runner, run_id), **about, "duplicate": True}
@@ -158,7 +166,7 @@ def _joined(services: Context, runner: Runner, run_id: str) -> dict[str, Any]:
 
 def run(
     context: typer.Context, playbook: Playbook, *, event: OptionalEvent = None, inputs: Inputs = None,
-    as_json: Json = False,
+    account: Account = "", region: Region = "", as_json: Json = False,
 ) -> int:  # fmt: skip
     """Run one playbook.
 
@@ -170,6 +178,7 @@ def run(
     services: Context = context.obj
     with live.progress(services, as_json=as_json) as observer:
         runner = services.runner(observer)
+        runner.act_in(account, region)
         data = read_bytes(event) if event else None
         chosen = services.library.get(playbook)
         taken = take_for(runner, chosen, data, given_inputs(inputs), accepted_at=services.started)
@@ -180,7 +189,7 @@ def run(
 
 def plan(
     context: typer.Context, playbook: Playbook, *, event: OptionalEvent = None, inputs: Inputs = None,
-    as_json: Json = False,
+    account: Account = "", region: Region = "", as_json: Json = False,
 ) -> int:  # fmt: skip
     """Show every API call that a run would make. Reads only.
 
@@ -192,6 +201,7 @@ def plan(
 
     services: Context = context.obj
     runner = services.runner()
+    runner.act_in(account, region)
     data = read_bytes(event) if event else None
     chosen = services.library.get(playbook)
     taken = take_for(runner, chosen, data, given_inputs(inputs), accepted_at=services.started)
@@ -199,14 +209,16 @@ def plan(
         live.show_document(services, taken.about(), as_json=as_json)
         return taken.exit_code
     steps = runner.plan(chosen, taken.inputs, taken.finding, drill=taken.drill)
-    live.show_document(services, plan_document(chosen, steps, runner), as_json=as_json)
-    return EXIT_DONE
+    document = plan_document(chosen, steps, runner)
+    live.show_document(services, document, as_json=as_json)
+    return int(document["exit_code"])
 
 
 def runs(
     context: typer.Context, *,
     every: Annotated[bool, typer.Option("--all", help="Ended runs too.")] = False,
     limit: Annotated[int, typer.Option(help="At most this many.")] = 50,
+    verify: Annotated[bool, typer.Option("--verify", help="Verify the whole store first.")] = False,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """List runs: the open ones, or all.
@@ -214,8 +226,11 @@ def runs(
     Example: irrunner runs --all
     """
     from irrunner.cli.records import show_runs  # noqa: PLC0415 - rich
+    from irrunner.journal.integrity import require_intact  # noqa: PLC0415 - only here
 
     services: Context = context.obj
+    if verify:
+        require_intact("of the whole store", services.store.verify_all())
     rows = [asdict(row) for row in services.store.runs(open_only=not every, limit=limit)]
     if as_json:
         print_json(rows)
@@ -261,7 +276,8 @@ def timeline(context: typer.Context, run: RunId, *, as_json: Json = False) -> in
 
     Example: irrunner timeline 0198 --json
     """
-    from irrunner.cli.records import Timeline, require_intact  # noqa: PLC0415 - rich
+    from irrunner.cli.records import Timeline  # noqa: PLC0415 - rich
+    from irrunner.journal.integrity import require_intact  # noqa: PLC0415 - only here
 
     services: Context = context.obj
     row = services.store.run(run)

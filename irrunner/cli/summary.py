@@ -145,7 +145,7 @@ def _section(step: Document) -> str:
         return "others"
     if step.get("held"):
         return "held"
-    if step["outcome"] not in GOOD:
+    if step["outcome"] not in GOOD or (step.get("outputs") or {}).get("sent") is False:
         return "missing"
     if action.startswith(("aws.ebs.", "evidence.")):
         return "evidence"

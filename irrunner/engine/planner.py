@@ -55,6 +55,8 @@ class PlannedStep:
     """Text of a ``when`` that cannot be known yet, or why nothing is sent."""
     skipped: bool = False
     note: str = ""
+    unplanned: bool = False
+    """Nobody knows what it would send: a look failed. A plan with such a step is not complete."""
     undo: str = ""
     permissions: tuple[str, ...] = ()
 
@@ -63,7 +65,8 @@ class PlannedStep:
         return {
             "path": self.path, "step": self.step_id, "kind": self.kind, "action": self.action or None,
             "phase": self.phase or None, "gate": self.gate or None, "condition": self.condition or None,
-            "skipped": self.skipped, "note": self.note or None, "undo": self.undo or None,
+            "skipped": self.skipped, "note": self.note or None, "unplanned": self.unplanned,
+            "undo": self.undo or None,
             "params": dict(self.params), "permissions": list(self.permissions),
             "calls": [call_dict(call) for call in self.calls],
         }  # fmt: skip
@@ -249,7 +252,7 @@ class Planner:
             params = params_of(action, values, planning=True)
             state = self._look(action, params, plain.path, view)
         except ActionError as problem:
-            return replace(plain, note=f"cannot be planned: {problem}")
+            return replace(plain, note=f"cannot be planned: {problem}", unplanned=True)
         except ExpressionFailed as problem:
             return replace(plain, note=f"not known yet: {problem.message}")
         foreseen = action.foresee(params, state, step.id)

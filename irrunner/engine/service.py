@@ -72,6 +72,14 @@ class Approver:
         return {"id": f"os:{self.os_user}", "aws": self.aws_arn, "via": "local"}
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to act when no finding says so; empty: our own account and Region."""
+
+    account_id: str = ""
+    region: str = ""
+
+
 class Runner:
     """Runs playbooks of this store, in this process."""
 
@@ -90,22 +98,29 @@ class Runner:
         self.store = store
         self.ids = ids
         self.observer = observer
+        self.place = Place()
         self.owner = owner_name()
 
     # -- where --------------------------------------------------------------------------------
 
+    def act_in(self, account_id: str, region: str) -> None:
+        """Say where to act when no finding says so; empty: our own account and Region."""
+        self.place = Place(account_id, region)
+
     def where(self, finding: Finding | None, inputs: Mapping[str, Any]) -> Where:
         """Return the account and Region to act in.
 
-        The finding says; else inputs ``account_id`` and ``region``; else the caller's own account and
-        the session's Region.
+        The finding says; else :attr:`place`; else inputs ``account_id`` and ``region``; else the caller's
+        own account and the session's Region.
 
         Raises:
             SettingsError: If the Region or account is not one in which we may act.
         """
         cloud, settings = self.services.cloud, self.services.settings
-        account = (finding.account_id if finding else "") or str(inputs.get("account_id") or "")
-        region = (finding.region if finding else "") or str(inputs.get("region") or "")
+        account = (finding.account_id if finding else "") or self.place.account_id
+        region = (finding.region if finding else "") or self.place.region
+        account = account or str(inputs.get("account_id") or "")
+        region = region or str(inputs.get("region") or "")
         account = account or cloud.caller().account_id
         region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         if settings.accounts and account not in settings.accounts:

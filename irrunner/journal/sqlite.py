@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from stat import S_IMODE, S_ISREG
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S: Final = 10.0
 WRITES: Final = "irrunner_writes"
 """Execution option: the connection's transactions take the write lock when they begin."""
+_FOR_OTHERS: Final = 0o077
 
 _HINTS: Final = {
     sqlite3.SQLITE_FULL: "free some space on the disk, then `irrunner resume`",
@@ -40,9 +43,12 @@ def connect(path: Path) -> Engine:
     """Return an engine on the file, which is created (0600, in a 0700 directory) if it is absent.
 
     Raises:
-        JournalUnavailable: If the file cannot be opened or is no SQLite database.
+        JournalUnavailable: If the file cannot be opened, is no SQLite database, or is open to others and
+            not ours to close.
     """
     _create_file(path)
+    for name in ("", "-wal", "-shm"):
+        _make_private(path.with_name(path.name + name))
     with errors(path):
         _use_wal(path)
     engine = create_engine(
@@ -95,6 +101,28 @@ def _create_file(path: Path) -> None:
     except OSError as problem:
         hint = _HINTS[sqlite3.SQLITE_CANTOPEN]
         raise JournalUnavailable(f"cannot open the store {path}: {problem}", hint=hint) from problem
+
+
+def _make_private(path: Path) -> None:
+    """Take an existing file's permissions for others away: who writes a journal rewrites what happened."""
+    try:
+        seen = path.stat()
+        if not S_ISREG(seen.st_mode) or not seen.st_mode & _FOR_OTHERS:
+            return
+        if seen.st_uid == os.geteuid():
+            path.chmod(0o600)
+            return
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        hint = _HINTS[sqlite3.SQLITE_PERM]
+        raise JournalUnavailable(f"cannot make the store {path} private: {problem}", hint=hint) from problem
+    mode = S_IMODE(seen.st_mode)
+    raise JournalUnavailable(
+        f"the store {path} is open to others (mode {mode:04o}) and belongs to another user",
+        hint=f"let its owner `chmod 600 {path}`, or set IRRUNNER_STORE to a file of your own",
+        store=str(path),
+    )
 
 
 def _empty_store(path: Path) -> Path:

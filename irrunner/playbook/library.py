@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 from irrunner.actions.registry import Registry
 from irrunner.errors import PlaybookInvalid, UnknownPlaybook
 from irrunner.playbook.loader import Chain, examine, load_playbook
 from irrunner.playbook.model import EventTrigger, FindingTrigger, Place, Playbook
-from irrunner.playbook.nodes import MAX_BYTES, Scalar, compose
+from irrunner.playbook.nodes import MAX_BYTES, Scalar, compose, too_large
 from irrunner.playbook.nodes import Mapping as MappingNode
 from irrunner.playbook.problems import Problem, did_you_mean
 
@@ -89,7 +90,11 @@ class Library:
         Raises:
             UnknownPlaybook: If the file cannot be read.
         """
-        return examine(_read(Path(path)), str(path), self._registry, self.resolve)[1]
+        try:
+            text = _read(Path(path))
+        except PlaybookInvalid as invalid:
+            return list(invalid.problems)
+        return examine(text, str(path), self._registry, self.resolve)[1]
 
     def _valid(self) -> Iterator[tuple[str, Playbook]]:
         for name in self.ids():
@@ -128,8 +133,20 @@ class Library:
 
 
 def _read(path: Path) -> bytes:
-    """Read a file, at most one byte more than a playbook may have. Raises UnknownPlaybook."""
+    """Read a file, at most one byte more than a playbook may have; a pipe would wait for its writer.
+
+    Raises:
+        UnknownPlaybook: If it cannot be read.
+        PlaybookInvalid: If it is too large.
+    """
     try:
+        seen = path.stat()
+        if not S_ISREG(seen.st_mode):
+            raise UnknownPlaybook(
+                f"{str(path)!r} is no regular file", hint="write the playbook into a file, and name that"
+            )
+        if seen.st_size > MAX_BYTES:
+            raise PlaybookInvalid([too_large(seen.st_size, str(path))])
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -140,7 +157,7 @@ def _id_of(path: Path) -> str:
     """Return the id that a file declares, else its stem; nothing else of it is checked here."""
     try:
         root, _ = compose(_read(path).decode("utf-8", "replace"), str(path))
-    except UnknownPlaybook:
+    except (UnknownPlaybook, PlaybookInvalid):
         return path.stem
     if isinstance(root, MappingNode) and "id" in root.entries:
         node = root.entries["id"][1]

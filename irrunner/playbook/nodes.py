@@ -99,8 +99,7 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     except UnicodeEncodeError as error:
         return None, [Problem(start, "yaml-encoding", f"not UTF-8 text at character {error.start + 1}")]
     if size > MAX_BYTES:
-        message = f"{size:,} bytes; a playbook has at most {MAX_BYTES:,}: split it and use `run`"
-        return None, [Problem(start, "yaml-size", message)]
+        return None, [too_large(size, file)]
     if hidden := _HIDDEN.search(text):
         return None, [_hidden_problem(text, hidden.start(), file)]
     composer = _Composer(text, file)
@@ -113,6 +112,12 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     if root is None:
         composer.problems.append(Problem(start, "yaml-empty", "the file is empty; write a playbook into it"))
     return root, composer.problems
+
+
+def too_large(size: int, file: str) -> Problem:
+    """Return the problem of a file of this many bytes."""
+    message = f"{size:,} bytes; a playbook has at most {MAX_BYTES:,}: split it and use `run`"
+    return Problem(Place(file, 1, 1), "yaml-size", message)
 
 
 def _hidden_problem(text: str, position: int, file: str) -> Problem:

@@ -81,6 +81,16 @@ RULES: tuple[OrderRule, ...] = (
         source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html",
     ),
     OrderRule(
+        rule="isolate-without-snapshot",
+        action=("aws.ec2.isolate-instance",),
+        after=("aws.ebs.snapshot-instance",),
+        how="anywhere",
+        severity="warning",
+        message="nothing keeps the host's disks, and Auto Scaling may terminate an isolated host with its"
+        " volumes; snapshot too (aws.ebs.snapshot-instance), or write `exempt: reason`",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html",
+    ),
+    OrderRule(
         rule="order-profile-before-revoke",
         action=("aws.iam.revoke-role-sessions",),
         after=("aws.ec2.*-instance-profile",),

@@ -46,6 +46,7 @@ class StepReader(Reader):
         self._registry = registry
         self.broken: set[str] = set()
         """Ids of steps that could not be read: references to them are no second problem."""
+        self._unnamed = 0
 
     def sequence(self, node: Node) -> tuple[Step, ...]:
         """Read a list of steps."""
@@ -66,10 +67,13 @@ class StepReader(Reader):
             return None
         identity = self.need(fields, "id", self._id, "", node.place)
         kind_name = self._kind_name(node, fields)
-        if kind_name is None or not identity:
+        if kind_name is None:
             self.broken.add(identity)
             self._read_inner(fields)
             return None
+        if not identity:  # its rest is checked all the same, under an id too long to be anybody's
+            self._unnamed += 1
+            identity = f"unnamed_step_{self._unnamed:064}"
         self.note(node.place, fields)
         self._misplaced(fields, kind_name)
         return self._step(identity, kind_name, node, fields)

@@ -226,7 +226,10 @@ class CommandLine:
         """
         done = subprocess.run(
             [*PROGRAM, *map(str, arguments)],
-            env=self.env(),
+            env={
+                **self.env(),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },  # a child without room would leave cut-off caches
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,

@@ -138,7 +138,7 @@ def _due(irrunner: CommandLine, run_id: str) -> Any:
 
 
 def test_an_aborted_run_undoes_nothing(asked: tuple[Served, CommandLine, str]) -> None:
-    """`abort` ends the run with its containment in place, and nothing more can be asked of it."""
+    """`abort` ends the run with its containment in place; `resume` shows it, and no gate is open any more."""
     world, irrunner, run_id = asked
 
     done = irrunner("abort", run_id, "--reason", "false positive", "--json")
@@ -148,7 +148,7 @@ def test_an_aborted_run_undoes_nothing(asked: tuple[Served, CommandLine, str]) -
     assert (done.code, done.document["status"]) == (0, "aborted"), done.err
     assert step(done, "isolate")["outcome"] == "applied"
     assert state_of(world) == "running"
-    assert (again.code, late.code) == (2, 2)
+    assert (again.code, late.code) == (1, 2)
     assert irrunner("runs", "--json").document == []
 
 

@@ -104,20 +104,21 @@ def test_credentials_come_back_only_by_name(
 def test_a_failed_run_is_undone_too(
     tmp_path: Path, start_world: Callable[..., Served], command_line: Callable[..., CommandLine]
 ) -> None:
-    """Where the profile could not be taken away, undo puts back what was done before that."""
+    """Where profile and sessions could not be taken away, undo puts back what was done beside that."""
     event = instance_event(tmp_path)
     world = start_world(event)
     irrunner = command_line(world, REGION)
     before = world.state()
     world.fault("ec2:DisassociateIamInstanceProfile", "deny", times=0)
+    world.fault("iam:PutRolePolicy", "deny", times=0)
 
-    failed = irrunner("respond", "--event", event, "--json")
+    asked = irrunner("respond", "--event", event, "--json")
+    failed = irrunner("deny", asked.document["run_id"], "--reason", "not now", "--json")
     isolated = interface(world, world.resources["network_interface_ids"][0])
     world.clear_faults()
     undone = irrunner("undo", failed.document["run_id"], "--json")
 
-    assert failed.code == 1, failed.out
-    assert failed.document["status"] in ("failed", "partial")
+    assert (failed.code, failed.document["status"]) == (1, "partial"), failed.out
     assert isolated["security_group_ids"] != sorted(world.resources["security_group_ids"])
     assert undone.code == 0, (undone.err, undone.out)
     assert not_as_before(before, world.state()) == []

@@ -212,6 +212,23 @@ class TestRevokeOnMoto:
         assert driver.undo(REVOKE, PARAMS, first, moto_api).outcome is Outcome.APPLIED
         assert policy_of(iam) is None
 
+    def test_undo_leaves_the_later_revocation_of_another_run(
+        self, iam: Any, moto_api: Any, driver: Any
+    ) -> None:
+        """An undo that was held while a new incident revoked again is refused: that deny is not ours."""
+        first = driver.run(REVOKE, PARAMS, moto_api)
+        driver.clock.advance(3600)
+        second = driver.run(REVOKE, PARAMS, moto_api)
+        driver.clock.advance(24 * 3600)
+        moto_api.sent.clear()
+
+        refused = driver.undo(REVOKE, PARAMS, first, moto_api)
+
+        assert (refused.outcome, refused.code) == (Outcome.REFUSED, "drift")
+        assert second.done.outputs["cut_off"] in refused.reason
+        assert policy_of(iam) == revocation(second.done.outputs["cut_off"])
+        assert moto_api.operations() == []
+
     def test_says_whom_else_it_hits(self, iam: Any, moto_api: Any, driver: Any) -> None:
         """Other instances with the role are listed, the incident's own is warned of if it still has it."""
         culprit, other = run_host(moto_api), run_host(moto_api)

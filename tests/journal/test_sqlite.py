@@ -46,6 +46,36 @@ def test_the_journal_is_private(store: SqlStore, path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_an_existing_store_is_made_private(
+    path: Path, clock: ManualClock, new_run: Callable[..., NewRun]
+) -> None:
+    """A copied or mounted store that others could read or rewrite is ours alone once it is opened."""
+    with closing(SqlStore(path, clock)) as first:
+        first.create_run(new_run("run-1"), [Draft("started", {})], "me", 30)
+        files = [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+        for file in files:
+            file.chmod(0o666)
+
+        with closing(SqlStore(path, clock)) as second:
+            assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
+            assert second.verify_all().ok
+
+
+def test_a_store_of_somebody_else_must_be_private(
+    path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What we cannot close to others is not believed, and the message says what to do."""
+    SqlStore(path, clock).close()
+    path.chmod(0o644)
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+
+    with pytest.raises(JournalUnavailable, match=r"0644.*another user") as refused:
+        SqlStore(path, clock)
+
+    assert "chmod 600" in refused.value.hint
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_an_existing_directory_keeps_its_mode(tmp_path: Path, clock: ManualClock) -> None:
     """We do not change directories that we did not make."""
     tmp_path.chmod(0o755)

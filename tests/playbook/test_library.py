@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,30 @@ def test_by_id_and_by_path(library: Library, tmp_path: Path) -> None:
 
     assert list(by_id.callees) == ["callee"]
     assert by_id == library.get(tmp_path / "family" / "caller.yaml")
+
+
+def test_a_file_too_large_says_its_own_size(library: Library, tmp_path: Path) -> None:
+    """The size is the file's, not that of what was read of it, and nothing is cut inside a character."""
+    path = tmp_path / "family" / "large.yaml"
+    path.write_text("# " + "\u20ac" * 900_000, encoding="utf-8")
+
+    (problem,) = library.examine(path)
+
+    assert problem.rule == "yaml-size"
+    assert problem.message.startswith("2,700,002 bytes")
+    with pytest.raises(PlaybookInvalid, match="2,700,002"):
+        library.get(path)
+    assert "yaml-size" in {each.rule for each in library.problems()}
+
+
+def test_what_is_no_file_is_not_waited_for(library: Library, tmp_path: Path) -> None:
+    """A pipe without a writer, a device or a directory is refused at once."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+
+    for path in (pipe, Path(os.devnull), tmp_path):
+        with pytest.raises(UnknownPlaybook, match="no regular file"):
+            library.examine(path)
 
 
 def test_unknown_and_invalid(library: Library, tmp_path: Path) -> None:

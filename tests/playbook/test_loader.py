@@ -627,3 +627,15 @@ def test_a_message_repeats_no_hostile_text_at_length(registry: Registry) -> None
     assert [each.rule for each in found] == ["unknown-action"]
     assert len(str(found[0])) < 700
     assert str(found[0]).endswith("`irrunner actions` lists them")
+
+
+def test_a_bad_id_hides_nothing_else_of_its_step(problems: Callable[[str], list[Problem]]) -> None:
+    """Id and unknown action, of several steps and of one without an id, are reported in one pass."""
+    body = "- {id: A-b, uses: test.reed}\n- {id: C-d, uses: test.reed}\n- {uses: test.reed}"
+
+    found = [(each.place.line, each.rule) for each in problems(body)]
+
+    assert found == [
+        (6, "bad-id"), (6, "unknown-action"), (7, "bad-id"), (7, "unknown-action"),
+        (8, "missing-key"), (8, "unknown-action"),
+    ]  # fmt: skip

@@ -30,7 +30,7 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
         UNSURE + f"- {{id: stop, when: '{SURE}', uses: aws.ec2.stop-instance, {WITH}}}",
         f"- {{id: stop, uses: aws.ec2.stop-instance, exempt: a drill, {WITH}}}",
         f"order: contain-first\nsteps:\n  {ISOLATE}  {SNAPSHOT}",
-        ISOLATE,
+        ISOLATE.replace("with:", "exempt: the disks are kept elsewhere, with:"),
         f"- {{id: each, for_each: [i-1], parallel: [[{SNAPSHOT.strip()[2:]}]]}}\n" + ISOLATE,
         f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
         OFF + f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
@@ -39,6 +39,15 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
 def test_what_is_in_order(problems: Callable[[str], list[Problem]], body: str) -> None:
     """What comes first on every way, is made sure of by a condition, or has a reason, is no problem."""
     assert problems(body) == []
+
+
+def test_isolation_without_a_snapshot_is_warned_of(problems: Callable[[str], list[Problem]]) -> None:
+    """A playbook that isolates and never snapshots loads, and says what is lost, whatever its order."""
+    for body in (ISOLATE, f"order: contain-first\nsteps:\n  {ISOLATE}"):
+        (found,) = problems(body)
+
+        assert (found.rule, found.severity) == ("isolate-without-snapshot", "warning")
+        assert "aws.ebs.snapshot-instance" in found.message
 
 
 def test_order_counts_through_calls(registry: Registry) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from gameday.world import InstanceSpec, Place, World, build_instance
 
@@ -290,3 +291,43 @@ def test_ipv6_egress_is_revoked_also_without_ipv6_in_the_vpc(world: World, ec2: 
 
     egress = world.state()["accounts"][member]["regions"][world.region]["security_groups"][group]["egress"]
     assert egress == [{"protocol": "-1", "cidr_ipv4": "0.0.0.0/0"}]
+
+
+def test_a_change_of_nothing_is_refused(world: World, ec2: Any, refused: Refused) -> None:
+    """An empty list of groups says nothing on the wire, and AWS wants at least one attribute."""
+    eni, before = world.resources["network_interface_ids"][0], world.state()
+
+    code = refused(ec2.modify_network_interface_attribute, NetworkInterfaceId=eni, Groups=[])
+
+    assert code == "InvalidParameterCombination"
+    assert (
+        refused(ec2.modify_instance_attribute, InstanceId=world.resources["instance_id"], Groups=[]) == code
+    )
+    assert world.state() == before
+
+
+@pytest.mark.parametrize("key", ["aws:autoscaling:groupName", "AWS:x"])
+def test_tag_keys_of_aws_are_refused(world: World, ec2: Any, key: str) -> None:
+    """Reserved keys can neither be set, removed, nor given to what is created."""
+    resource, tags = [world.resources["instance_id"]], [{"Key": key, "Value": "x"}]
+    specification = [{"ResourceType": "security-group", "Tags": tags}]
+    reserved = f"InvalidParameterValue.*{key}.*reserved for internal use"
+
+    with pytest.raises(ClientError, match=reserved):
+        ec2.create_tags(Resources=resource, Tags=tags)
+    with pytest.raises(ClientError, match=reserved):
+        ec2.delete_tags(Resources=resource, Tags=tags)
+    with pytest.raises(ClientError, match=reserved):
+        ec2.create_security_group(GroupName="t", Description="t", TagSpecifications=specification)
+
+
+def test_what_is_not_found_is_named_alone(world: World, ec2: Any) -> None:
+    """The message names the one that is missing, not those that exist, and is no Python."""
+    known = world.resources["security_group_ids"][0]
+
+    with pytest.raises(ClientError, match="The security group 'sg-00000000000000000' does not exist"):
+        ec2.describe_security_groups(GroupIds=[known, "sg-00000000000000000"])
+    with pytest.raises(ClientError, match="The security group 'nobody' does not exist"):
+        ec2.describe_security_groups(GroupNames=["nobody"])
+    with pytest.raises(ClientError, match="The volume 'vol-00000000000000000' does not exist"):
+        ec2.describe_volumes(VolumeIds=["vol-00000000000000000"])
