@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from irrunner.clock import Clock, IdSource, SystemClock, SystemIds
 
 if TYPE_CHECKING:
+    from irrunner.actions.channels import Channels
     from irrunner.actions.registry import Registry
     from irrunner.aws.api import Cloud
     from irrunner.engine.compiled import Compiler
     from irrunner.engine.embedded import Observer
-    from irrunner.engine.local import LocalPort
     from irrunner.engine.service import Runner
     from irrunner.journal.store import Store
     from irrunner.playbook.library import Library
@@ -77,12 +77,12 @@ class Context:
 
         return BotoCloud(self.settings, self.clock)
 
-    def local(self, run_id: str) -> LocalPort:
-        """Return the local port of a run."""
+    def local(self, run_id: str) -> Channels:
+        """Return the local port of a run: all that an action sends past AWS is messages."""
         from irrunner.actions.channels import Channels  # noqa: PLC0415 - only where something is sent
-        from irrunner.engine.local import LocalPort  # noqa: PLC0415 - as above
 
-        return LocalPort(run_id, Channels(self.settings.channels))
+        del run_id
+        return Channels(self.settings.channels)
 
     def runner(self, observer: Observer | None = None) -> Runner:
         """Return the runner of this process."""

@@ -25,7 +25,6 @@ SIGNS: Final[Mapping[str, str]] = {
     "approval_denied": "[yellow]-[/]", "approval_stale": "[yellow]![/]", "manual_asked": "[yellow]?[/]",
     "manual_confirmed": "[green]✔[/]", "undo_intent": "[cyan]↶[/]", "step_waiting": "[dim]…[/]",
     "queued": "[yellow]…[/]", "abort_requested": "[yellow]![/]", "run_finished": "[bold]■[/]",
-    "evidence_recorded": "[green]✔[/]",
 }  # fmt: skip
 """The records that live progress shows, and their marks; ``undo_outcome`` is marked by its outcome."""
 UNDO_OUTCOME: Final = "undo_outcome"

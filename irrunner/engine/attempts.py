@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from irrunner.engine.driver import Driver
 
 LOCK_WAIT_S = 1.0
-SIMULATED_POLL_S = 0.1
 
 
 @dataclass(slots=True)
@@ -230,14 +229,12 @@ class Attempts:
             self._driver.observer("step_waiting", path, {"reason": progress.reason})
             evidence = flight.binding.action.id.startswith(EVIDENCE_PREFIXES)
             self._driver.soon(
-                lambda: self._advance(path, flight), self._pace(progress.poll_s), evidence=evidence
+                lambda: self._advance(path, flight),
+                self._driver.services.pace(progress.poll_s),
+                evidence=evidence,
             )
             return
         self._ended(path, flight, progress)
-
-    def _pace(self, poll_s: float) -> float:
-        """The simulated organisation has its own clock; there is no point in waiting for it."""
-        return min(poll_s, SIMULATED_POLL_S) if self._driver.services.cloud.caller().simulated else poll_s
 
     def _outcome_draft(self, path: str, flight: InFlight, body: Mapping[str, Any]) -> Draft:
         sent = [call.as_dict() for call in flight.run.sender.sent]

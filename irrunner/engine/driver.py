@@ -289,10 +289,7 @@ class Driver:
     # -- commands -----------------------------------------------------------------------------
 
     def _issue(self, commands: Iterable[Command]) -> None:
-        outstanding = self.run.execution.outstanding()
-        timers = [
-            command for command in commands if isinstance(command, StartTimer) and command in outstanding
-        ]
+        timers = [command for command in commands if isinstance(command, StartTimer)]
         if timers:
             self.timers.start(timers)
         for command in commands:

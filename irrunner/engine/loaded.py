@@ -104,7 +104,9 @@ def started_draft(playbook: Playbook, facts: RunFacts, registry: Registry, extra
             "id": playbook.id, "version": playbook.version, "sha256": playbook.sha256,
             "file": playbook.place.file, "text": playbook.text,
         },
-        "callees": {callee.id: callee.text for callee in _closure(playbook).values()},
+        "callees": {
+            name: callee.text for name, callee in playbook.closure().items() if callee is not playbook
+        },
         "contracts": {action.id: action.contract for action in registry},
         "inputs": dict(facts.inputs),
         "finding": facts.finding.model_dump(mode="json") if facts.finding else None,
@@ -115,17 +117,6 @@ def started_draft(playbook: Playbook, facts: RunFacts, registry: Registry, extra
         **extra,
     }  # fmt: skip
     return Draft(STARTED, body)
-
-
-def _closure(playbook: Playbook) -> dict[str, Playbook]:
-    found: dict[str, Playbook] = {}
-    todo = list(playbook.callees.values())
-    while todo:
-        callee = todo.pop()
-        if callee.id not in found:
-            found[callee.id] = callee
-            todo.extend(callee.callees.values())
-    return found
 
 
 def facts_of(first: Record) -> RunFacts:

@@ -24,6 +24,7 @@ from irrunner.settings import Settings
 
 EVIDENCE_PREFIXES = ("aws.ebs.", "evidence.")
 """Actions that preserve: measured apart from containment, on threads of their own."""
+SIMULATED_POLL_S = 0.1
 LOCAL_PREFIXES = ("notify.", "evidence.")
 LONGEST_DEFECT = 400
 
@@ -43,6 +44,10 @@ class Services:
     def registry(self) -> Registry:
         """The actions."""
         return self.compiler.registry
+
+    def pace(self, poll_s: float) -> float:
+        """Return how long to wait for AWS: the simulated organisation has a clock of its own."""
+        return min(poll_s, SIMULATED_POLL_S) if self.cloud.caller().simulated else poll_s
 
 
 def params_of(action: AnyAction, values: Mapping[str, Any], *, planning: bool = False) -> Model:

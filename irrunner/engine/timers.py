@@ -53,7 +53,11 @@ class Timers:
                 self._arm(key, parse_iso(timer.due_at))
 
     def start(self, commands: Sequence[StartTimer]) -> None:
-        """Journal and store new timers in one commit, then arm them."""
+        """Journal and store new timers in one commit, then arm them; less those already needless."""
+        waited_for = self._waited_for()
+        commands = [command for command in commands if key_of(command) in waited_for]
+        if not commands:
+            return
         now = self._driver.services.clock.now()
         due = {key_of(command): now + timedelta(seconds=self._delay_s(command)) for command in commands}
         run_id = self._driver.run.facts.run_id

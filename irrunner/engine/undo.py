@@ -19,7 +19,7 @@ from irrunner.actions.sending import Sender, SentCall
 from irrunner.actions.undo import UndoRun, UndoView, view_undo
 from irrunner.clock import iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.loaded import RunFacts, facts_of
+from irrunner.engine.loaded import RunFacts
 from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.stepping import Binding, Services, defects, error_of
 from irrunner.errors import ActionError, IRRunnerError, JournalError, LeaseLost, TargetConflict
@@ -29,7 +29,6 @@ from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
 
 UNDO_INTENT = "undo_intent"
 UNDO_OUTCOME = "undo_outcome"
-SIMULATED_POLL_S = 0.1
 LOCK_WAIT_S = 1.0
 
 
@@ -208,8 +207,7 @@ class UndoDriver:
     def _advance(self, run: UndoRun) -> Done:
         progress: Progress = run.advance()
         while isinstance(progress, Later):
-            simulated = self.services.cloud.caller().simulated
-            self._wait(min(progress.poll_s, SIMULATED_POLL_S) if simulated else progress.poll_s)
+            self._wait(self.services.pace(progress.poll_s))
             progress = run.advance()
         return progress
 
@@ -259,8 +257,3 @@ def preview(services: Services, item: UndoItem, undone: RunFacts) -> UndoView:
             raise
         now = None
     return view_undo(item.action, item.params, item.before, item.after or item.before, now)
-
-
-def undone_facts(records: Sequence[Record]) -> RunFacts:
-    """Return the facts of the run that is undone."""
-    return facts_of(records[0])

@@ -78,13 +78,7 @@ def build_chart(playbook: Playbook) -> Chart:
     Args:
         playbook: A playbook that passed the loader's checks (no loop in ``run``, unique ids).
     """
-    playbooks = {playbook.id: playbook}
-    todo = [playbook]
-    while todo:
-        for name, callee in todo.pop().callees.items():
-            if name not in playbooks:
-                playbooks[name] = callee
-                todo.append(callee)
+    playbooks = playbook.closure()
     return Chart(
         playbook=playbook,
         steps={name: {step.id: step for step in each.walk()} for name, each in playbooks.items()},

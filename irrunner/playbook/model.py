@@ -262,6 +262,17 @@ class Playbook:
         yield self.on_failure
         yield self.finally_
 
+    def closure(self) -> dict[str, Playbook]:
+        """Return the playbook and all that it runs, directly or not, by id; itself first."""
+        found = {self.id: self}
+        todo = [self]
+        while todo:
+            for name, callee in todo.pop().callees.items():
+                if name not in found:
+                    found[name] = callee
+                    todo.append(callee)
+        return found
+
     def walk(self) -> Iterator[Step]:
         """Yield every step, parents before children, in the order of the file."""
         stack = [step for sequence in self.sequences() for step in sequence][::-1]
