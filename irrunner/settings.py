@@ -88,6 +88,17 @@ class Forensics(Section):
     """Key of the forensic account under which evidence is copied (id, ARN or alias)."""
     transfer_kms_key: str = "alias/irrunner-transfer"
     """Customer key of each member account, shared with the forensic account, for ``aws/ebs`` snapshots."""
+    bucket: str | None = None
+    """Evidence bucket in the forensic account; None: ``irrunner-evidence-<account>-<Region>``."""
+
+
+class Management(Section):
+    """The management account of the organisation: service control policies, Identity Center."""
+
+    account_id: AccountId | None = None
+    """Its id; None: the management account that Organizations names, if the caller may ask."""
+    role: str = "irrunner-organization"
+    """Role to assume there."""
 
 
 class Drill(Section):
@@ -130,6 +141,7 @@ class Settings(BaseSettings):
     responder_role: str = "irrunner-responder"
     """Role to assume in the account of an incident, cut down to each step's permissions."""
     forensics: Forensics = Forensics()
+    management: Management = Management()
     regions: Words = ()
     """Regions in which we may act; empty: all."""
     accounts: AccountIds = ()

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from werkzeug.test import run_wsgi_app
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, seam, sts, tags
+from gameday.world import seam
 from gameday.world.calls import CallLog, is_mutating, plain
 from gameday.world.faults import Fault, FaultPlan
 from gameday.world.identity import Principal, authenticate, authorize
+from gameday.world.layers import LAYERS
 from gameday.world.protocol import (
     ApiRequest,
     Environ,
@@ -26,13 +27,9 @@ from gameday.world.protocol import (
     take_body,
 )
 from gameday.world.refusals import Refusal, Reply, denied, error_reply, throttled
-from gameday.world.services import Answer, Effect, Realm, Rule, Scene, StrictLayer
+from gameday.world.services import Answer, Effect, Realm, Rule, Scene
 from irrunner.clock import iso
 
-_LAYERS: Final[tuple[StrictLayer, ...]] = (
-    sts.LAYER, tags.LAYER, ec2.LAYER, ebs.LAYER, locks.LAYER, iam.LAYER, kms.LAYER, organizations.LAYER,
-    guardduty.LAYER,
-)  # fmt: skip
 _MOTO_FAILS_WITH: Final = (LookupError, AttributeError, TypeError, ValueError, AssertionError, RuntimeError)
 
 
@@ -56,7 +53,7 @@ class Dispatch:
     _effects: dict[str, Effect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for layer in _LAYERS:
+        for layer in LAYERS:
             self._answers.update(layer.answers)
             self._effects.update(layer.effects)
             for operation, rules in layer.rules.items():

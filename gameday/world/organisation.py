@@ -12,6 +12,7 @@ from gameday.world import keys, seam
 
 RESPONDER_ROLE: Final = "irrunner-responder"
 FORENSICS_ROLE: Final = "irrunner-forensics"
+MANAGEMENT_ROLE: Final = "irrunner-organization"
 CALLER: Final = "oncall"
 EVIDENCE_KEY: Final = "alias/irrunner-evidence"
 TRANSFER_KEY: Final = "alias/irrunner-transfer"
@@ -93,9 +94,25 @@ def furnish(organisation: Organisation, regions: Iterable[str]) -> Credentials:
     for member in organisation.members:
         _role(member, RESPONDER_ROLE, organisation)
     _role(organisation.forensics, FORENSICS_ROLE, organisation)
+    _role(organisation.management, MANAGEMENT_ROLE, organisation)
     for region in regions:
         _furnish_keys(organisation, region)
+        _furnish_bucket(organisation, region)
     return _caller(organisation)
+
+
+def evidence_bucket(organisation: Organisation, region: str) -> str:
+    """Return the name of the evidence bucket of a Region."""
+    return f"irrunner-evidence-{organisation.forensics}-{region}"
+
+
+def _furnish_bucket(organisation: Organisation, region: str) -> None:
+    """Make the evidence bucket: versioned, with Object Lock, not public."""
+    s3 = seam.s3(organisation.forensics)
+    name = evidence_bucket(organisation, region)
+    bucket = s3.create_bucket(name, region)
+    bucket.object_lock_enabled = True
+    s3.put_bucket_versioning(name, "Enabled")
 
 
 def _furnish_keys(organisation: Organisation, region: str) -> None:
@@ -162,11 +179,15 @@ def _role(account: str, name: str, organisation: Organisation) -> None:
 def _caller(organisation: Organisation) -> Credentials:
     iam = seam.iam(organisation.security)
     user = iam.create_user("us-east-1", CALLER)
-    roles = [f"arn:aws:iam::*:role/{name}" for name in (RESPONDER_ROLE, FORENSICS_ROLE)]
+    roles = [f"arn:aws:iam::*:role/{name}" for name in (RESPONDER_ROLE, FORENSICS_ROLE, MANAGEMENT_ROLE)]
     assume = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"]
     statements = [
         {"Effect": "Allow", "Action": assume, "Resource": roles},
-        {"Effect": "Allow", "Action": "organizations:List*", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["organizations:List*", "organizations:Describe*"],
+            "Resource": "*",
+        },
     ]
     user.put_policy("assume-irrunner", json.dumps({"Version": "2012-10-17", "Statement": statements}))
     key = iam.create_access_key(CALLER)

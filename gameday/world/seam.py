@@ -16,6 +16,7 @@ from typing import Any, Final
 import moto.core.errors
 import moto.kms.models
 from botocore.session import Session
+from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
@@ -39,17 +40,41 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import s3_backends
 
 __all__ = [
-    "ACCOUNT_HEADER", "PROTOCOL_PARSERS", "SEAMS", "DomainDispatcherApplication", "InstanceState",
-    "MotoRequestHandler", "Request", "ServiceException", "Snapshot", "chosen_id", "create_backend_app",
-    "determine_request_protocol", "ec2", "ec2_regions", "generic_filter", "get_serializer_class",
-    "get_service_router", "iam", "iam_accounts", "installed", "instances", "is_region", "kms", "kms_regions",
-    "random_snapshot_id", "s3",
+    "ACCOUNT_HEADER",
+    "PROTOCOL_PARSERS",
+    "SEAMS",
+    "DomainDispatcherApplication",
+    "InstanceState",
+    "MotoRequestHandler",
+    "Request",
+    "ServiceException",
+    "Snapshot",
+    "backend",
+    "chosen_id",
+    "create_backend_app",
+    "determine_request_protocol",
+    "ec2",
+    "ec2_regions",
+    "generic_filter",
+    "get_serializer_class",
+    "get_service_router",
+    "iam",
+    "iam_accounts",
+    "installed",
+    "instances",
+    "is_region",
+    "kms",
+    "kms_regions",
+    "random_snapshot_id",
+    "s3",
+    "used",
 ]  # fmt: skip
 
 ACCOUNT_HEADER: Final = "HTTP_X_MOTO_ACCOUNT_ID"
 """WSGI name of the header by which moto is told whose request this is."""
 
 SEAMS: Final[Mapping[str, str]] = {
+    "moto.backends:get_backend": "(name)",
     "moto.core.request:determine_request_protocol": "(service_model, content_type)",
     "moto.core.routing:get_service_router": "(service_name)",
     "moto.core.routing:ServiceOperationRouter.match": "(self, request)",
@@ -145,6 +170,24 @@ def kms_regions(account: str) -> list[str]:
 def s3(account: str, partition: str = "aws") -> Any:
     """Return moto's S3 of an account."""
     return s3_backends[account][partition]
+
+
+def backend(service: str, account: str, region: str) -> Any:
+    """Return moto's state of a service; one that was not touched yet is made.
+
+    Args:
+        service: moto's name, which is botocore's (``autoscaling``, ``lambda``, ``network-firewall``).
+        account: Account id.
+        region: Region, or the partition (``aws``) of a global service.
+    """
+    known: Any = get_backend(service)  # type: ignore[call-overload]  # moto lists its names as literals
+    return known[account][region]
+
+
+def used(service: str, account: str) -> list[str]:
+    """Return the Regions (or partitions) in which an account has used a service, without touching others."""
+    accounts: Any = get_backend(service)  # type: ignore[call-overload]  # as above
+    return sorted(dict.keys(accounts[account])) if account in dict.keys(accounts) else []
 
 
 @contextlib.contextmanager

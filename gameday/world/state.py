@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from gameday.world import locks, seam
 from gameday.world.organisation import Organisation
+from gameday.world.sections import GLOBAL, REGIONAL, Section
 
 
 def canonical_state(organisation: Organisation) -> dict[str, Any]:
@@ -38,14 +39,26 @@ def _account(account: str) -> dict[str, Any]:
             for profile in _sorted(iam.instance_profiles.values(), "name")
         },
         "buckets": {name: _bucket(bucket) for name, bucket in sorted(seam.s3(account).buckets.items())},
+        **_sections(GLOBAL, account, "aws"),
     }
+
+
+def _sections(sections: Iterable[Section], account: str, region: str) -> dict[str, Any]:
+    """Return what the sections show of a Region (or of the partition), where they show anything."""
+    shown = {
+        section.name: section.show(seam.backend(section.service, account, region))
+        for section in sections
+        if region in seam.used(section.service, account)
+    }
+    return {name: dict(sorted(content.items())) for name, content in shown.items() if content}
 
 
 def _regions(account: str) -> dict[str, Any]:
     """Show the Regions that hold something: one that was only read is as before."""
+    others = {region for section in REGIONAL for region in seam.used(section.service, account)}
     shown = {
         region: _region(account, region)
-        for region in sorted({*seam.ec2_regions(account), *seam.kms_regions(account)})
+        for region in sorted({*seam.ec2_regions(account), *seam.kms_regions(account), *others})
     }
     return {region: content for region, content in shown.items() if any(content.values())}
 
@@ -59,6 +72,7 @@ def _region(account: str, region: str) -> dict[str, Any]:
         "security_groups": {},
         "volumes": {},
         "snapshots": {},
+        **_sections(REGIONAL, account, region),
     }
     if region in seam.ec2_regions(account):
         backend = seam.ec2(account, region)

@@ -24,8 +24,9 @@ from pydantic import BaseModel, ConfigDict
 from irrunner.errors import ActionIncomplete
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
-Scope: TypeAlias = Literal["target", "forensics", "local"]
-"""Where a call goes: the incident's account, the forensic account, or a local port (notify, evidence)."""
+Scope: TypeAlias = Literal["target", "forensics", "management", "local"]
+"""Where a call goes: the incident's account, the forensic account, the organisation's management account,
+or a local port (notify, evidence)."""
 
 
 class Model(BaseModel):
@@ -201,6 +202,8 @@ class Where:
     forensic_region: str | None
     forensic_kms_key: str | None
     transfer_kms_key: str | None = None
+    evidence_bucket: str | None = None
+    """Bucket of the forensic account that takes files of evidence; None without a forensic account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,8 @@ class LookContext:
     """``irrunner.settings.Settings``."""
     planned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """While planning: token text to facts about the thing that does not exist yet."""
+    management: ReadApi | None = None
+    """None where no management account is known or its role cannot be assumed."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
 

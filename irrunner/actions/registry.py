@@ -1,41 +1,24 @@
 """The registry of actions: one decorator, all-or-nothing loading, frozen afterwards.
 
 Actions come from our own modules and from third parties through the entry-point group
-``irrunner.actions`` (each entry point names a module or a callable ``register(registry)``).
+``irrunner.actions`` (each entry point names a module).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import Action, AnyAction, Permission, State
 from irrunner.errors import ActionAlreadyRegistered, ActionIncomplete, UnknownAction
 from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
-OWN_MODULES = (
-    "irrunner.actions.ec2.describe",
-    "irrunner.actions.ec2.isolate",
-    "irrunner.actions.ec2.release",
-    "irrunner.actions.ec2.protect",
-    "irrunner.actions.ec2.tag",
-    "irrunner.actions.ec2.stop",
-    "irrunner.actions.ec2.profile",
-    "irrunner.actions.ebs.snapshot_instance",
-    "irrunner.actions.ebs.await_snapshots",
-    "irrunner.actions.ebs.copy_to_forensics",
-    "irrunner.actions.iam.access_key",
-    "irrunner.actions.iam.quarantine",
-    "irrunner.actions.iam.role_users",
-    "irrunner.actions.iam.role_sessions",
-    "irrunner.actions.sts",
-    "irrunner.actions.notify",
-    "irrunner.actions.evidence",
-)
 ACTION_ID = re.compile(r"^[a-z0-9]+(\.[a-z0-9-]+)?\.[a-z0-9]+(-[a-z0-9]+)*$")
 MINIMUM_UNDO_NOTE = 20
 
@@ -119,40 +102,59 @@ def _missing(cls: type[AnyAction]) -> list[str]:
 
 
 class Registry:
-    """Actions by id. Frozen: there is no way to add after construction."""
+    """Actions by id. Frozen: there is no way to add after construction.
 
-    def __init__(self, classes: tuple[type[AnyAction], ...]) -> None:
-        """Check every class, then keep one instance of each.
+    Actions of a catalogue are imported when they are asked for; ``others`` when an id is not among those.
+    """
+
+    def __init__(
+        self,
+        classes: tuple[type[AnyAction], ...] = (),
+        *,
+        catalogue: Mapping[str, str] | None = None,
+        others: Callable[[], tuple[type[AnyAction], ...]] = tuple,
+    ) -> None:
+        """Check every class that is given, then keep one instance of each.
+
+        Args:
+            classes: Actions that are there at once.
+            catalogue: Action id to the module that defines it.
+            others: Finds further actions; called once, at the first id that is unknown without them.
 
         Raises:
             ActionIncomplete: If a part of the contract is missing.
             ActionAlreadyRegistered: If two classes claim one id.
         """
-        actions: dict[str, AnyAction] = {}
-        for cls in classes:
-            where = f"{cls.__module__}.{cls.__qualname__}"
-            missing = _missing(cls)
-            if missing:
-                raise ActionIncomplete(f"{where} lacks {', '.join(missing)}")
-            if cls.id in actions:
-                first = type(actions[cls.id])
-                raise ActionAlreadyRegistered(
-                    f"{cls.id} is defined by {first.__module__}.{first.__qualname__} and by {where}"
-                )
-            actions[cls.id] = cls()
-        self._actions = dict(sorted(actions.items()))
+        self._catalogue = catalogue or {}
+        self._others: Callable[[], tuple[type[AnyAction], ...]] | None = others
+        self._loading = threading.RLock()
+        self._loaded: dict[str, AnyAction] = {}
+        self._add(classes)
 
     def __iter__(self) -> Iterator[AnyAction]:
         """Iterate over the actions, sorted by id."""
-        return iter(self._actions.values())
+        return iter([self.get(action_id) for action_id in self.ids()])
 
     def __contains__(self, action_id: object) -> bool:
         """Return whether an action has this id."""
-        return action_id in self._actions
+        return action_id in self._catalogue or action_id in self._loaded or action_id in self.ids()
 
     def __len__(self) -> int:
         """Return how many actions there are."""
-        return len(self._actions)
+        return len(self.ids())
+
+    def ids(self) -> list[str]:
+        """Return the ids of all actions, sorted.
+
+        Raises:
+            ActionIncomplete: If an action of an entry point lacks a part of the contract.
+            ActionAlreadyRegistered: If one claims an id of ours.
+        """
+        with self._loading:
+            if self._others is not None:
+                found, self._others = self._others(), None
+                self._add(found)
+        return sorted({*self._catalogue, *self._loaded})
 
     def get(self, action_id: str) -> AnyAction:
         """Return the action of this id.
@@ -160,13 +162,45 @@ class Registry:
         Raises:
             UnknownAction: If there is none; the message names the nearest.
         """
-        try:
-            return self._actions[action_id]
-        except KeyError:
-            raise UnknownAction(
-                f"no action {action_id!r}{did_you_mean(action_id, self._actions)}",
-                hint="`irrunner actions` lists them",
-            ) from None
+        known = self._loaded.get(action_id)
+        if known is not None:
+            return known
+        if action_id in self._catalogue:
+            return self._import(action_id)
+        ids = self.ids()
+        if action_id in self._loaded:
+            return self._loaded[action_id]
+        raise UnknownAction(
+            f"no action {action_id!r}{did_you_mean(action_id, ids)}", hint="`irrunner actions` lists them"
+        )
+
+    def _import(self, action_id: str) -> AnyAction:
+        with self._loading:
+            if action_id not in self._loaded:
+                self._add(classes_of(self._catalogue[action_id]), ours=True)
+            if action_id not in self._loaded:
+                raise ActionIncomplete(f"{self._catalogue[action_id]} defines no {action_id}")
+            return self._loaded[action_id]
+
+    def _add(self, classes: tuple[type[AnyAction], ...], *, ours: bool = False) -> None:
+        """Add all or none."""
+        added: dict[str, AnyAction] = {}
+        for cls in classes:
+            where = f"{cls.__module__}.{cls.__qualname__}"
+            missing = _missing(cls)
+            if missing:
+                raise ActionIncomplete(f"{where} lacks {', '.join(missing)}")
+            first = self._first(cls.id, added, ours=ours)
+            if first:
+                raise ActionAlreadyRegistered(f"{cls.id} is defined by {first} and by {where}")
+            added[cls.id] = cls()
+        self._loaded.update(added)
+
+    def _first(self, action_id: str, added: Mapping[str, AnyAction], *, ours: bool) -> str:
+        known = added.get(action_id) or self._loaded.get(action_id)
+        if known is not None:
+            return f"{type(known).__module__}.{type(known).__qualname__}"
+        return "" if ours else self._catalogue.get(action_id, "")
 
 
 def classes_of(module_name: str) -> tuple[type[AnyAction], ...]:
@@ -183,11 +217,10 @@ def classes_of(module_name: str) -> tuple[type[AnyAction], ...]:
 
 
 def load_registry() -> Registry:
-    """Load our own actions and those of installed entry points (group ``irrunner.actions``).
+    """Return our own actions and those of installed entry points (group ``irrunner.actions``)."""
+    return Registry(catalogue=CATALOGUE, others=_of_entry_points)
 
-    Raises:
-        ActionIncomplete: If one lacks a part of the contract.
-        ActionAlreadyRegistered: If two claim one id.
-    """
-    modules = [*OWN_MODULES, *(point.value for point in entry_points(group="irrunner.actions"))]
-    return Registry(tuple(cls for name in modules for cls in classes_of(name)))
+
+def _of_entry_points() -> tuple[type[AnyAction], ...]:
+    modules = [point.value for point in entry_points(group="irrunner.actions")]
+    return tuple(cls for name in modules for cls in classes_of(name))

@@ -37,18 +37,19 @@ class Ports:
     target: RegionalPort
     forensics: RegionalPort | None
     local: Port
+    management: RegionalPort | None = None
 
     def of(self, scope: Scope, region: str | None) -> Port:
         """Return the port of a scope and Region.
 
         Raises:
-            InvalidCall: If there is no forensic account.
+            InvalidCall: If there is no forensic or management account.
         """
         if scope == "local":
             return self.local
-        port = self.target if scope == "target" else self.forensics
+        port = {"target": self.target, "forensics": self.forensics, "management": self.management}[scope]
         if port is None:
-            raise InvalidCall("no forensic account", hint="set forensics.account_id in irrunner.yaml")
+            raise InvalidCall(f"no account for {scope}", hint=f"set {scope}.account_id in irrunner.yaml")
         return port.in_region(region) if region else port
 
 

@@ -79,5 +79,15 @@ class Cloud(Protocol):
             SettingsError: If no forensic account is configured or found; names the setting.
         """
 
+    def management(
+        self, region: str, *, run_id: str, permissions: Sequence[Permission], values: Mapping[str, str]
+    ) -> CloudApi:
+        """Return a session of the role in the organisation's management account (scope ``management``).
+
+        Raises:
+            CredentialsInvalid: If the role cannot be assumed.
+            SettingsError: If no management account is configured or found; names the setting.
+        """
+
     def forensic_account_id(self) -> str | None:
         """Return the forensic account: configured, or the Organizations account named ``forensics``."""

@@ -94,6 +94,7 @@ class BotoCloud:
         self._lock = threading.Lock()
         self._caller: Caller | None = None
         self._forensic: tuple[str | None, str] | None = None
+        self._management: str | None = settings.management.account_id
 
     def base(self, region: str | None = None) -> BotoApi:
         """Return calls with the base credentials: for secrets and Organizations.
@@ -146,6 +147,26 @@ class BotoCloud:
         granted = [permission for permission in permissions if permission.scope == "forensics"]
         place = (self._settings.forensics.role, account_id, run_id)
         return self._narrowed(place, region, granted, values)
+
+    def management(
+        self, region: str, *, run_id: str, permissions: Sequence[Permission], values: Mapping[str, str]
+    ) -> CloudApi:
+        """See :class:`irrunner.aws.api.Cloud`."""
+        granted = [permission for permission in permissions if permission.scope == "management"]
+        place = (self._settings.management.role, self._management_account_id(), run_id)
+        return self._narrowed(place, region, granted, values)
+
+    def _management_account_id(self) -> str:
+        if self._management is None:
+            try:
+                answer = self.base().call("organizations:DescribeOrganization")
+            except ActionError as problem:
+                raise SettingsError(
+                    f"no management account: it is not configured, and {problem.message}",
+                    hint="set management.account_id",
+                ) from problem
+            self._management = str(answer["Organization"]["MasterAccountId"])
+        return self._management
 
     def forensic_account_id(self) -> str | None:
         """See :class:`irrunner.aws.api.Cloud`."""

@@ -127,14 +127,18 @@ class Runner:
             raise SettingsError(f"account {account} is not in `accounts`", hint="nothing was done")
         if settings.regions and region not in settings.regions:
             raise SettingsError(f"Region {region} is not in `regions`", hint="nothing was done")
+        forensic_account = cloud.forensic_account_id()
+        forensic_region = settings.forensics.region or region
+        named = settings.forensics.bucket or f"irrunner-evidence-{forensic_account}-{forensic_region}"
         return Where(
             partition=finding.partition if finding else "aws",
             account_id=account,
             region=region,
-            forensic_account_id=cloud.forensic_account_id(),
-            forensic_region=settings.forensics.region or region,
+            forensic_account_id=forensic_account,
+            forensic_region=forensic_region,
             forensic_kms_key=settings.forensics.kms_key,
             transfer_kms_key=settings.forensics.transfer_kms_key,
+            evidence_bucket=named if forensic_account else None,
         )
 
     # -- start --------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ class Binding:
     _target: CloudApi | None = None
     _forensics: CloudApi | None = None
     _forensics_tried: bool = False
+    _management: CloudApi | None = None
+    _management_tried: bool = False
 
     def _session_values(self) -> dict[str, str]:
         where = self.facts.where
@@ -134,28 +136,47 @@ class Binding:
                 self._forensics = None
         return self._forensics
 
+    def management(self) -> CloudApi | None:
+        """Return the session in the organisation's management account, or None where there is none."""
+        needed = self._permissions("management")
+        if needed and not self._management_tried:
+            self._management_tried = True
+            where = self.facts.where
+            values = {name: v for name, v in self._session_values().items() if name != "account"}
+            try:
+                self._management = self.services.cloud.management(
+                    where.region, run_id=self.facts.run_id, permissions=needed, values=values
+                )
+            except SettingsError:
+                self._management = None
+        return self._management
+
     def ports(self) -> Ports:
         """Return the ports for sending; a purely local action opens no session."""
         local = self.services.local(self.facts.run_id)
         if self.action.id.startswith(LOCAL_PREFIXES):
             return Ports(_NoCloud(), None, local)
-        return Ports(self.target(), self.forensics(), local)
+        return Ports(self.target(), self.forensics(), local, self.management())
 
     def look_context(self) -> LookContext:
         """Return the context of a look now."""
         facts = self.facts
         api: ReadApi
         forensics: ReadApi | None = None
+        management: ReadApi | None = None
         if self.action.id.startswith(LOCAL_PREFIXES):
             api = _NoCloud()
         else:
             api = ReadOnlyApi(self.target())
             session = self.forensics()
             forensics = ReadOnlyApi(session) if session is not None else None
+            organisation = self.management()
+            management = ReadOnlyApi(organisation) if organisation is not None else None
         return LookContext(
             api=api, forensics=forensics, where=facts.where, now=self.services.clock.now(),
             started=self.started, run_id=facts.run_id, marker=f"{facts.run_id}/{self.path}",
             drill=facts.drill, settings=self.services.settings, planned=self.planned, steps=self.steps,
+            management=management,
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pytest
 from botocore.session import Session
 
 from gameday.world.calls import Call as Received
+from gameday.world.organisation import evidence_bucket
 from gameday.world.world import World
 from irrunner.actions.contract import AnyAction, Call, LookContext, Model, State, Where
 from irrunner.actions.registry import Registry
@@ -88,9 +89,14 @@ class Bench:
         """Return what the world was built with."""
         return self.world.resources
 
-    def client(self, service: str) -> Any:
-        """Return an administrator's client in the member account; its calls are not ours."""
-        return self.world.client(self.account, service)
+    def client(self, service: str, account: str = "") -> Any:
+        """Return an administrator's client in the member (or another) account; its calls are not ours."""
+        return self.world.client(account or self.account, service)
+
+    def scope_of(self, account: str) -> str:
+        """Return the scope in which a call in an account was made."""
+        own = {self.account: "target", self.world.organisation.management: "management"}
+        return own.get(account, "forensics")
 
     def params(self, action: AnyAction, values: Mapping[str, Any]) -> Model:
         """Return typed parameters."""
@@ -111,7 +117,9 @@ class Bench:
         if alive >= 0:
             counter = [0]
             forensics = Dying(ports.forensics, counter, alive) if ports.forensics else None
-            ports = Ports(Dying(ports.target, counter, alive), forensics, Dying(ports.local, counter, alive))
+            management = Dying(ports.management, counter, alive) if ports.management else None
+            local = Dying(ports.local, counter, alive)
+            ports = Ports(Dying(ports.target, counter, alive), forensics, local, management)
         deadline = self.clock.now() + timedelta(seconds=action.timeout_s)
         return StepRun(action, params, context, Sender(ports, self.clock), self.clock, deadline)
 
@@ -152,17 +160,22 @@ class Bench:
         texts = {name: value for name, value in values.items() if isinstance(value, str)}
         given: dict[str, Any] = {"run_id": RUN_ID, "permissions": action.permissions, "values": texts}
         target = self.cloud.member(self.account, self.where.region, **given)
-        needed = any(permission.scope == "forensics" for permission in action.permissions)
-        forensics = self.cloud.forensics(str(self.where.forensic_region), **given) if needed else None
+        scopes = {permission.scope for permission in action.permissions}
+        forensics = management = None
+        if "forensics" in scopes:
+            forensics = self.cloud.forensics(str(self.where.forensic_region), **given)
+        if "management" in scopes:
+            management = self.cloud.management(self.where.region, **given)
 
         def context() -> LookContext:
             return LookContext(
                 api=ReadOnlyApi(target), forensics=ReadOnlyApi(forensics) if forensics else None,
                 where=self.where, now=self.clock.now(), started=started, run_id=RUN_ID,
                 marker=f"{RUN_ID}/step", drill=True, settings=self.settings,
+                management=ReadOnlyApi(management) if management else None,
             )  # fmt: skip
 
-        return context, Ports(target, forensics, self.local)
+        return context, Ports(target, forensics, self.local, management)
 
 
 @dataclass(frozen=True)
@@ -203,7 +216,9 @@ def opened(registry: Registry, line: Line, monkeypatch: pytest.MonkeyPatch) -> I
             regions=(region,),
             channels={"oncall": Channel(url="env:ONCALL_URL")},
         )
-        where = Where("aws", world.resources["account_id"], region, forensic, region, None)
+        bucket = evidence_bucket(world.organisation, region)
+        account = world.resources["account_id"]
+        where = Where("aws", account, region, forensic, region, None, evidence_bucket=bucket)
         yield Bench(world, clock, line.cloud(settings, clock), settings, where, registry)
 
 

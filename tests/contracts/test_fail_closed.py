@@ -12,7 +12,7 @@ from irrunner.errors import ActionDenied, ActionError, ActionThrottled, QuotaExc
 from irrunner.vocabulary import Outcome
 from tests.contracts.bench import Bench
 from tests.contracts.conftest import OpenWorld
-from tests.contracts.rows import MODIFY_INTERFACE, instance
+from tests.contracts.rows.ec2 import MODIFY_INTERFACE, instance
 
 ISOLATE = "aws.ec2.isolate-instance"
 WIDE_OPEN = {"protocol": "-1", "cidr_ipv4": "0.0.0.0/0"}

@@ -13,7 +13,7 @@ from irrunner.actions.runtime import Done, Later
 from irrunner.vocabulary import Outcome
 from tests.contracts.bench import Bench
 from tests.contracts.conftest import OpenWorld
-from tests.contracts.rows import snapshot_under
+from tests.contracts.rows.ebs import snapshot_under
 
 COPY = "aws.ebs.copy-to-forensics"
 

@@ -7,7 +7,7 @@ import pytest
 from irrunner.vocabulary import Outcome, Settle
 from tests.contracts.bench import claimed, matches
 from tests.contracts.conftest import OpenWorld
-from tests.contracts.rows import LOCAL
+from tests.contracts.table import LOCAL
 
 
 @pytest.mark.parametrize("action_id", LOCAL)

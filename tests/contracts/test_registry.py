@@ -12,17 +12,22 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 from botocore.session import Session
 
+from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import AnyAction, Model, NoOutputs
 from irrunner.actions.page import action_document, action_page
-from irrunner.actions.registry import load_registry
+from irrunner.actions.registry import classes_of, load_registry
 from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 PAGES = Path(__file__).parents[2] / "docs/reference/actions"
-ID = re.compile(r"^(aws\.(ec2|ebs|iam|sts)|notify|evidence)\.(?P<verb>[a-z]+)(-[a-z]+)*$")
+ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>[a-z]+)(-[a-z0-9]+)*$")
 VERBS = {
-    "await", "copy", "deactivate", "describe", "isolate", "protect", "quarantine", "record", "release",
-    "remove", "revoke", "send", "snapshot", "stop", "tag", "whoami",
+    "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
+    "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
+    "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",
+    "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict", "revoke", "rotate",
+    "route", "run", "scale", "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag",
+    "terminate", "throttle", "unblock", "update", "verify", "whoami",
 }  # fmt: skip
 LOCAL = {"notify.send", "evidence.record"}
 BRACES = re.compile(r"\{([a-z_]+)\}")
@@ -56,6 +61,14 @@ def exists(permission: str) -> bool:
     return name in operations_of(service)
 
 
+def test_the_catalogue_is_true() -> None:
+    """Each module of the catalogue defines the actions that it is named for, and no others."""
+    stated = sorted(CATALOGUE.items())
+    assert list(CATALOGUE.items()) == stated, "sorted"
+    modules = dict.fromkeys(CATALOGUE.values())
+    assert sorted((cls.id, name) for name in modules for cls in classes_of(name)) == stated
+
+
 @each_action
 class TestDeclaration:
     def test_id(self, action: AnyAction) -> None:
@@ -80,7 +93,7 @@ class TestDeclaration:
         """Scope and use are of the contract; braces name the place or a scalar parameter."""
         fields = set(action.Params.model_fields)
         for entry in action.permissions:
-            assert entry.scope in {"target", "forensics"}
+            assert entry.scope in {"target", "forensics", "management"}
             assert entry.use in {"look", "act", "undo"}
             assert set(BRACES.findall(entry.resource)) <= PLACE | fields
             assert entry.resource == "*" or entry.resource.startswith("arn:{partition}:")

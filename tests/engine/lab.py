@@ -98,6 +98,13 @@ class LabCloud:
         del region, run_id, permissions, values
         return self.ground
 
+    def management(
+        self, region: str, *, run_id: str, permissions: Sequence[Permission], values: Mapping[str, str]
+    ) -> Ground:
+        """Return the ground."""
+        del region, run_id, permissions, values
+        return self.ground
+
     def forensic_account_id(self) -> str | None:
         """Return an account."""
         return "222222222222"
