@@ -254,6 +254,7 @@ class World:
             kind="role",
             name="observer",
             user_id="AROAOBSERVER:observer",
+            administrator=True,
         )
 
     def _configure(self, stack: contextlib.ExitStack) -> Path:
