@@ -78,9 +78,9 @@ class _Named(IntEnum):
     ACCOUNT = 1
     """Its account: the account's own policies decide."""
     ROLE = 2
-    """The role behind the session."""
+    """The role behind the session, or everybody: a session policy and a boundary still limit it."""
     CALLER = 3
-    """The user or session itself, or everybody."""
+    """The user or session itself."""
 
 
 def evaluate(asked: Asked, policies: Policies) -> Verdict:
@@ -157,9 +157,9 @@ def _concerns(statement: Statement, caller: Caller) -> _Named:
     """Return how a statement names the caller; a statement without principals is its owner's."""
     if statement.not_principals is not None:
         excepted = _among(statement.not_principals.get("AWS", ()), caller)
-        return _Named.NOT if excepted is not _Named.NOT else _Named.CALLER
+        return _Named.NOT if excepted is not _Named.NOT else _Named.ROLE
     if statement.principals is None:
-        return _Named.CALLER
+        return _Named.ROLE
     return _among(statement.principals.get("AWS", ()), caller)
 
 
@@ -168,9 +168,9 @@ def _among(names: Iterable[str], caller: Caller) -> _Named:
 
 
 def _name(name: str, caller: Caller) -> _Named:
-    if name in {"*", caller.arn}:
+    if name == caller.arn:
         return _Named.CALLER
-    if name == caller.issuer_arn:
+    if name in {"*", caller.issuer_arn}:
         return _Named.ROLE
     if name == caller.account or name.endswith(f":iam::{caller.account}:root"):
         return _Named.ACCOUNT
