@@ -159,7 +159,9 @@ def _with_real_names(principal: Principal, request: ApiRequest) -> dict[str, Any
         return params | ({"KeyId": key.arn} if key else {})
     if str(params.get("AssociationId", "")).startswith("iip-assoc-"):
         known = seam.ec2(principal.account, request.region).iam_instance_profile_associations
-        found = next((made for made in known.values() if made.association_id == params["AssociationId"]), None)
+        found = next(
+            (made for made in known.values() if made.association_id == params["AssociationId"]), None
+        )
         return params | ({"InstanceId": found.instance.id} if found else {})
     if request.service != "iam":
         return params

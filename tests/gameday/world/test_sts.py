@@ -220,6 +220,8 @@ def test_token_issue_time_says_nothing_of_long_term_keys(world: World, iam: Any,
 def test_whose_key_it_is_can_be_asked(world: World, refused: Refused, caller: Client) -> None:
     """GetAccessKeyInfo names the account of any key to who may ask; the on-call user may not."""
     assert refused(caller("sts").get_access_key_info, AccessKeyId="AKIAIOSFODNN7EXAMPLE") == "AccessDenied"
-    answer = world.client(world.organisation.security, "sts").get_access_key_info(AccessKeyId=world.resources["access_key_id"])
+    answer = world.client(world.organisation.security, "sts").get_access_key_info(
+        AccessKeyId=world.resources["access_key_id"]
+    )
 
     assert answer["Account"] == world.resources["account_id"]
