@@ -219,10 +219,18 @@ def installed(seed: int) -> Iterator[None]:
         for owner, name, value in _CORRECTIONS:
             stack.enter_context(_replaced(owner, name, value))
         stack.enter_context(_environment("MOTO_EC2_LOAD_DEFAULT_AMIS", "false"))
-        BackendDict.reset()
+        _reset()
         mock_random.seed(seed)
-        stack.callback(BackendDict.reset)
+        stack.callback(_reset)
         yield
+
+
+def _reset() -> None:
+    """Empty moto, whatever services make of each other while they are reset (Auto Scaling makes an EC2)."""
+    used: list[Any] = list(BackendDict._instances)  # type: ignore[misc]  # noqa: SLF001 - the seam
+    BackendDict.reset()
+    for service in used:
+        service.clear()
 
 
 @contextlib.contextmanager

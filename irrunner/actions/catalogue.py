@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 CATALOGUE: Final[Mapping[str, str]] = {
+    "aws.autoscaling.detach-instance": "irrunner.actions.autoscaling.detach",
+    "aws.autoscaling.enter-standby": "irrunner.actions.autoscaling.standby",
+    "aws.autoscaling.suspend-processes": "irrunner.actions.autoscaling.processes",
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",

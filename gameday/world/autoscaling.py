@@ -1,0 +1,287 @@
+"""What Auto Scaling does by itself and refuses: Standby, detaching, and the end of what looks unhealthy.
+
+A group looks at its members every few seconds. One that does not run, or, where the load balancer's health
+counts, one whose interfaces let nothing in, is unhealthy; the group terminates it, whatever protects it from
+termination, and launches another. Standby, detaching and suspended processes keep it from that.
+
+Source: EC2 Auto Scaling user guide ("Health checks", "Temporarily remove instances", "Suspend and resume
+processes", "Detach or attach instances"); EC2 user guide, "Change instance termination protection".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from gameday.world import seam
+from gameday.world.load_balancers import deregister_everywhere, register_everywhere
+from gameday.world.refusals import Refusal
+from gameday.world.services import Realm, Scene, StrictLayer
+
+LOOK_S: Final = 10.0
+"""World seconds between two looks of a group at its members."""
+PATIENCE: Final = 3
+"""Looks in a row at which a member must be unhealthy until it is replaced."""
+TRANSITION_S: Final = 2.0
+PAGE: Final = 50
+PROCESSES: Final = frozenset(
+    {
+        "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck", "InstanceRefresh", "Launch",
+        "ReplaceUnhealthy", "ScheduledActions", "Terminate",
+    }
+)  # fmt: skip
+_NAME: Final = "autoscaling"
+
+
+def enter_standby(scene: Scene) -> Mapping[str, Any]:
+    """Take members out of service; with the capacity, or with another member in their place."""
+    group, members = _group(scene), _members(scene, "InService")
+    lowered = bool(scene.params.get("ShouldDecrementDesiredCapacity"))
+    _change_capacity(group, -len(members) if lowered else 0)
+    for member in members:
+        member.lifecycle_state = "EnteringStandby"
+        deregister_everywhere(scene.realm, group, member.instance_id)
+        _soon(scene, member, "EnteringStandby", "Standby")
+    _fill(group)
+    return {"Activities": [_activity(scene, group, f"Moving {m.instance_id} to Standby") for m in members]}
+
+
+def exit_standby(scene: Scene) -> Mapping[str, Any]:
+    """Take members into service again; the capacity grows by them."""
+    group, members = _group(scene), _members(scene, "Standby")
+    _change_capacity(group, len(members))
+    for member in members:
+        member.lifecycle_state = "Pending"
+        register_everywhere(group, member.instance_id)
+        _soon(scene, member, "Pending", "InService")
+    return {"Activities": [_activity(scene, group, f"Moving {m.instance_id} from Standby") for m in members]}
+
+
+def detach(scene: Scene) -> Mapping[str, Any]:
+    """Let members go; they run on, nobody's."""
+    group, members = _group(scene), _members(scene, "InService", "Standby")
+    serving = sum(member.lifecycle_state == "InService" for member in members)
+    lowered = bool(scene.params.get("ShouldDecrementDesiredCapacity"))
+    _change_capacity(group, -serving if lowered else 0)
+    for member in members:
+        member.lifecycle_state = "Detaching"
+        deregister_everywhere(scene.realm, group, member.instance_id)
+
+        def gone(member: Any = member) -> None:
+            _drop(group, member)
+
+        scene.realm.schedule.at(scene.realm.clock.now() + timedelta(seconds=TRANSITION_S), gone)
+    _fill(group)
+    return {"Activities": [_activity(scene, group, f"Detaching {m.instance_id}") for m in members]}
+
+
+def describe_members(scene: Scene) -> Mapping[str, Any]:
+    """List members of all groups in pages; moto has one page."""
+    asked = set(scene.params.get("InstanceIds") or [])
+    backend = seam.backend(_NAME, scene.account, scene.region)
+    found = [
+        _view(group, member)
+        for group in backend.autoscaling_groups.values()
+        for member in group.instance_states
+        if not asked or member.instance_id in asked
+    ]
+    start, size = int(scene.params.get("NextToken") or 0), int(scene.params.get("MaxRecords") or PAGE)
+    more = {"NextToken": str(start + size)} if start + size < len(found) else {}
+    return {"AutoScalingInstances": found[start : start + size], **more}
+
+
+def check_attachable(scene: Scene) -> None:
+    """Refuse to attach what does not run, belongs to a group already, or would exceed the group."""
+    group, backend = _group(scene), seam.backend(_NAME, scene.account, scene.region)
+    asked = scene.params.get("InstanceIds") or []
+    for instance in seam.ec2(scene.account, scene.region).get_multi_instances_by_id(asked):
+        if instance.state != "running":
+            raise _invalid(f"Instance {instance.id} is not in correct state. Instance(s) must be running.")
+        if backend.describe_auto_scaling_instances([instance.id]):
+            raise _invalid(f"Instance {instance.id} is already part of an Auto Scaling group")
+    if (group.desired_capacity or 0) + len(asked) > group.max_size:
+        raise _invalid(f"AutoScalingGroup {group.name}: attaching exceeds max-size {group.max_size}")
+
+
+def check_processes(scene: Scene) -> None:
+    """Refuse processes that do not exist."""
+    _group(scene)
+    unknown = set(scene.params.get("ScalingProcesses") or []) - PROCESSES
+    if unknown:
+        raise _invalid(f"Invalid process(es) {sorted(unknown)}")
+
+
+def watch(scene: Scene) -> None:
+    """Let the groups of an account and Region look at their members from now on."""
+    backend = seam.backend(_NAME, scene.account, scene.region)
+    if not hasattr(backend, "unhealthy_looks"):
+        backend.unhealthy_looks = {}
+        _look_again(scene.realm, backend, scene.realm.clock.now() + timedelta(seconds=LOOK_S))
+
+
+def show_groups(backend: Any) -> dict[str, Any]:
+    """Show groups for the canonical state."""
+    return {
+        group.name: {
+            "min_size": group.min_size,
+            "max_size": group.max_size,
+            "desired_capacity": group.desired_capacity,
+            "suspended_processes": sorted(process["ProcessName"] for process in group.suspended_processes),
+            "instances": {
+                member.instance_id: {"lifecycle": member.lifecycle_state, "health": member.health_status}
+                for member in sorted(group.instance_states, key=lambda member: str(member.instance_id))
+            },
+        }
+        for group in backend.autoscaling_groups.values()
+    }
+
+
+def _look_again(realm: Realm, backend: Any, due: datetime) -> None:
+    def look() -> None:
+        for group in list(backend.autoscaling_groups.values()):
+            for member in list(group.instance_states):
+                _look_at(backend, group, member)
+        _look_again(realm, backend, due + timedelta(seconds=LOOK_S))
+
+    realm.schedule.at(due, look)
+
+
+def _look_at(backend: Any, group: Any, member: Any) -> None:
+    """Count the looks at which a member in service is unhealthy; end it when there were enough."""
+    suspended = {process["ProcessName"] for process in group.suspended_processes}
+    counts = backend.unhealthy_looks
+    key = member.instance_id
+    if member.lifecycle_state != "InService" or "HealthCheck" in suspended or not _unhealthy(group, member):
+        counts.pop(key, None)
+        return
+    counts[key] = counts.get(key, 0) + 1
+    if counts[key] < PATIENCE:
+        return
+    member.health_status = "Unhealthy"
+    if suspended.isdisjoint({"ReplaceUnhealthy", "Terminate"}):
+        counts.pop(key)
+        _end(group, member, launch="Launch" not in suspended)
+
+
+def _unhealthy(group: Any, member: Any) -> bool:
+    if member.instance.state != "running":
+        return True
+    return "ELB" in str(group.health_check_type) and not any(
+        rules.ingress_rules for eni in member.instance.nics.values() for rules in eni.group_set
+    )
+
+
+def _end(group: Any, member: Any, *, launch: bool) -> None:
+    """Terminate a member. Termination protection is no hindrance: it concerns the API."""
+    group.instance_states = [other for other in group.instance_states if other is not member]
+    if member.instance.state != "terminated":
+        member.instance.terminate()
+    seam.backend("elbv2", group.account_id, group.region).notify_terminate_instances([member.instance_id])
+    if launch:
+        _fill(group)
+
+
+def _fill(group: Any) -> None:
+    """Launch what is missing in service, as the group's launch configuration says."""
+    suspended = {process["ProcessName"] for process in group.suspended_processes}
+    there = {"InService", "Pending"}
+    serving = sum(member.lifecycle_state in there for member in group.instance_states)
+    missing = int(group.desired_capacity or 0) - serving
+    if missing > 0 and "Launch" not in suspended:
+        before = {member.instance_id for member in group.instance_states}
+        group.replace_autoscaling_group_instances(missing, group.get_propagated_tags())
+        for member in group.instance_states:
+            if member.instance_id not in before:
+                register_everywhere(group, member.instance_id)
+
+
+def _drop(group: Any, member: Any) -> None:
+    group.instance_states = [other for other in group.instance_states if other is not member]
+    group.ec2_backend.delete_tags([member.instance_id], {"aws:autoscaling:groupName": group.name})
+    vars(member.instance).pop("autoscaling_group", None)
+
+
+def _soon(scene: Scene, member: Any, begun: str, ended: str) -> None:
+    def arrive() -> None:
+        if member.lifecycle_state == begun:
+            member.lifecycle_state = ended
+
+    scene.realm.schedule.at(scene.realm.clock.now() + timedelta(seconds=TRANSITION_S), arrive)
+
+
+def _change_capacity(group: Any, difference: int) -> None:
+    wanted = int(group.desired_capacity or 0) + difference
+    if difference and not group.min_size <= wanted <= group.max_size:
+        raise _invalid(
+            f"AutoScalingGroup {group.name} has min-size={group.min_size}, max-size={group.max_size}, and "
+            f"desired-size={group.desired_capacity}. To change it by {difference}, please update the "
+            "AutoScalingGroup sizes appropriately."
+        )
+    group.desired_capacity = wanted
+
+
+def _group(scene: Scene) -> Any:
+    name = scene.params.get("AutoScalingGroupName", "")
+    group = seam.backend(_NAME, scene.account, scene.region).autoscaling_groups.get(name)
+    if group is None:
+        raise _invalid(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return group
+
+
+def _members(scene: Scene, *states: str) -> list[Any]:
+    group = _group(scene)
+    known = {member.instance_id: member for member in group.instance_states}
+    asked: Iterable[str] = scene.params.get("InstanceIds") or []
+    members = []
+    for instance_id in asked:
+        member = known.get(instance_id)
+        if member is None:
+            raise _invalid(f"The instance {instance_id} is not part of Auto Scaling group {group.name}.")
+        if member.lifecycle_state not in states:
+            raise _invalid(f"The instance {instance_id} is not in {' or '.join(states)}.")
+        members.append(member)
+    return members
+
+
+def _view(group: Any, member: Any) -> dict[str, Any]:
+    return {
+        "InstanceId": member.instance_id,
+        "InstanceType": member.instance_type,
+        "AutoScalingGroupName": group.name,
+        "AvailabilityZone": member.availability_zone,
+        "LifecycleState": member.lifecycle_state,
+        "HealthStatus": member.health_status.upper(),
+        "ProtectedFromScaleIn": bool(member.protected_from_scale_in),
+    }
+
+
+def _activity(scene: Scene, group: Any, words: str) -> dict[str, Any]:
+    now = scene.realm.clock.now()
+    return {
+        "ActivityId": f"{group.name}-{now.timestamp():.6f}",
+        "AutoScalingGroupName": group.name,
+        "Cause": f"{words} in response to a user request",
+        "StartTime": now,
+        "StatusCode": "InProgress",
+    }
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal("ValidationError", message)
+
+
+LAYER: Final = StrictLayer(
+    rules={
+        "autoscaling:AttachInstances": (check_attachable,),
+        "autoscaling:SuspendProcesses": (check_processes,),
+        "autoscaling:ResumeProcesses": (check_processes,),
+    },
+    answers={
+        "autoscaling:EnterStandby": enter_standby,
+        "autoscaling:ExitStandby": exit_standby,
+        "autoscaling:DetachInstances": detach,
+        "autoscaling:DescribeAutoScalingInstances": describe_members,
+    },
+    effects={"autoscaling:CreateAutoScalingGroup": watch},
+)
