@@ -16,7 +16,7 @@ from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import AnyAction, Model, NoOutputs
 from irrunner.actions.page import action_document, action_page
 from irrunner.actions.registry import classes_of, load_registry
-from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION
+from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION, IAM_PREFIX
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 PAGES = Path(__file__).parents[2] / "docs/reference/actions"
@@ -45,8 +45,14 @@ each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: acti
 
 @cache
 def operations_of(service: str) -> frozenset[str]:
-    """Return the operations of botocore's model of a service."""
-    return frozenset(Session().get_service_model(BOTO_SERVICE.get(service, service)).operation_names)
+    """Return the operations of botocore's models of a service: one IAM prefix may have two."""
+    names = {
+        BOTO_SERVICE.get(service, service),
+        *(name for name, own in IAM_PREFIX.items() if own == service),
+    }
+    return frozenset(
+        operation for name in names for operation in Session().get_service_model(name).operation_names
+    )
 
 
 def exists(permission: str) -> bool:

@@ -83,6 +83,53 @@ def other_group(bench: Bench, values: Values) -> None:
     scaling.attach_instances(AutoScalingGroupName="other", InstanceIds=[values["instance_id"]])
 
 
+def target_groups(bench: Bench) -> Values:
+    """The instance as a target by its id on two ports, and by a secondary interface's address."""
+    elbv2 = bench.client("elbv2")
+    for name, kind in (("by-id", "instance"), ("by-address", "ip"), ("without", "instance")):
+        elbv2.create_target_group(
+            Name=name, Protocol="HTTP", Port=80, VpcId=bench.resources["vpc_id"], TargetType=kind
+        )
+    arns = target_group_arns(bench)
+    instance_id, interface = bench.resources["instance_id"], bench.resources["network_interface_ids"][1]
+    address = seam.ec2(bench.account, bench.where.region).enis[interface].private_ip_address
+    elbv2.register_targets(
+        TargetGroupArn=arns["by-id"], Targets=[{"Id": instance_id}, {"Id": instance_id, "Port": 8080}]
+    )
+    elbv2.register_targets(
+        TargetGroupArn=arns["by-address"], Targets=[{"Id": address, "Port": 8443}, {"Id": "10.20.0.250"}]
+    )
+    return instance(bench)
+
+
+def target_group_arns(bench: Bench) -> dict[str, str]:
+    """Return the target groups by name."""
+    described = bench.client("elbv2").describe_target_groups()["TargetGroups"]
+    return {group["TargetGroupName"]: group["TargetGroupArn"] for group in described}
+
+
+def other_port(bench: Bench, values: Values) -> None:
+    """Somebody registers the instance on another port."""
+    bench.client("elbv2").register_targets(
+        TargetGroupArn=target_group_arns(bench)["by-id"],
+        Targets=[{"Id": values["instance_id"], "Port": 9090}],
+    )
+
+
+def classic(bench: Bench) -> Values:
+    """The instance behind one of two classic load balancers."""
+    elb = bench.client("elb")
+    listener = {"Protocol": "http", "LoadBalancerPort": 80, "InstancePort": 80}
+    for name in ("old-web", "other"):
+        elb.create_load_balancer(
+            LoadBalancerName=name, Listeners=[listener], Subnets=[bench.resources["subnet_id"]]
+        )
+    elb.register_instances_with_load_balancer(
+        LoadBalancerName="old-web", Instances=[{"InstanceId": bench.resources["instance_id"]}]
+    )
+    return instance(bench)
+
+
 ROWS = (
     Row(
         "aws.autoscaling.enter-standby", scaled, erase_instance,
@@ -95,6 +142,14 @@ ROWS = (
     Row(
         "aws.autoscaling.detach-instance", in_standby, erase_instance,
         operations=("autoscaling:DetachInstances",), name="in-standby",
+    ),
+    Row(
+        "aws.elbv2.deregister-instance", target_groups, erase_instance,
+        operations=("elbv2:DeregisterTargets",), drift=other_port,
+    ),
+    Row(
+        "aws.elb.deregister-instance", classic, erase_instance,
+        operations=("elb:DeregisterInstancesFromLoadBalancer",),
     ),
     Row(
         "aws.autoscaling.suspend-processes", scaled_group, erase_group,
