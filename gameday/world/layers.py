@@ -16,6 +16,7 @@ from gameday.world import (
     organizations,
     sts,
     tags,
+    termination,
 )
 from gameday.world.services import StrictLayer
 
@@ -31,4 +32,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     autoscaling.LAYER,
     load_balancers.LAYER,
+    termination.LAYER,
 )

@@ -22,6 +22,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ec2.remove-instance-profile": "irrunner.actions.ec2.profile",
     "aws.ec2.stop-instance": "irrunner.actions.ec2.stop",
     "aws.ec2.tag-instance": "irrunner.actions.ec2.tag",
+    "aws.ec2.terminate-instance": "irrunner.actions.ec2.terminate",
     "aws.elb.deregister-instance": "irrunner.actions.elb.deregister",
     "aws.elbv2.deregister-instance": "irrunner.actions.elbv2.deregister",
     "aws.iam.deactivate-access-key": "irrunner.actions.iam.access_key",

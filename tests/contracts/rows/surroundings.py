@@ -130,6 +130,15 @@ def classic(bench: Bench) -> Values:
     return instance(bench)
 
 
+def kept(bench: Bench) -> Values:
+    """The instance, protected, with completed snapshots of this run."""
+    values = instance(bench)
+    bench.run(bench.registry.get("aws.ec2.protect-instance"), values)
+    taken = bench.run(bench.registry.get("aws.ebs.snapshot-instance"), values)
+    bench.clock.advance(OVER_S)
+    return {**values, "snapshot_ids": taken.done.outputs["snapshot_ids"], "lift_protection": True}
+
+
 ROWS = (
     Row(
         "aws.autoscaling.enter-standby", scaled, erase_instance,
@@ -142,6 +151,10 @@ ROWS = (
     Row(
         "aws.autoscaling.detach-instance", in_standby, erase_instance,
         operations=("autoscaling:DetachInstances",), name="in-standby",
+    ),
+    Row(
+        "aws.ec2.terminate-instance", kept, erase_instance,
+        operations=("ec2:ModifyInstanceAttribute", "ec2:TerminateInstances"),
     ),
     Row(
         "aws.elbv2.deregister-instance", target_groups, erase_instance,
