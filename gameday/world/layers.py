@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gameday.world import (
+    addresses,
     autoscaling,
     ebs,
     ec2,
@@ -33,4 +34,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     autoscaling.LAYER,
     load_balancers.LAYER,
     termination.LAYER,
+    addresses.LAYER,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import autoscaling, load_balancers
+from gameday.world import addresses, autoscaling, load_balancers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Section:
 
 REGIONAL: Final[tuple[Section, ...]] = (
     Section("auto_scaling_groups", "autoscaling", autoscaling.show_groups),
+    Section("elastic_addresses", "ec2", addresses.show_addresses),
     Section("target_groups", "elbv2", load_balancers.show_target_groups),
     Section("classic_load_balancers", "elb", load_balancers.show_classic),
 )

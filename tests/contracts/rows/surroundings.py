@@ -7,9 +7,11 @@ from collections.abc import Callable
 from gameday.world import seam
 from tests.contracts.bench import Bench
 from tests.contracts.row import OVER_S, Row, Values
+from tests.contracts.rows.ebs import erase_snapshots
 from tests.contracts.rows.ec2 import erase_instance, instance
 
 GROUP = "web"
+STRANGER, OTHER_STRANGER = "999999999999", "888888888888"
 
 
 def scaled(bench: Bench, health: str = "EC2") -> Values:
@@ -139,6 +141,107 @@ def kept(bench: Bench) -> Values:
     return {**values, "snapshot_ids": taken.done.outputs["snapshot_ids"], "lift_protection": True}
 
 
+def addressed(bench: Bench) -> Values:
+    """The instance with an address on its primary interface, and one on a secondary private address."""
+    ec2 = bench.client("ec2")
+    first, second = bench.resources["network_interface_ids"]
+    ec2.assign_private_ip_addresses(NetworkInterfaceId=second, PrivateIpAddresses=["10.20.0.77"])
+    ec2.allocate_address(Domain="vpc")
+    primary, secondary = (ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(2))
+    ec2.associate_address(AllocationId=primary, NetworkInterfaceId=first)
+    ec2.associate_address(AllocationId=secondary, NetworkInterfaceId=second, PrivateIpAddress="10.20.0.77")
+    return instance(bench)
+
+
+def other_place(bench: Bench, values: Values) -> None:
+    """Somebody puts an address on another private address of the instance."""
+    ec2 = bench.client("ec2")
+    _, address, *_ = ec2.describe_addresses()["Addresses"]
+    ec2.associate_address(
+        AllocationId=address["AllocationId"], NetworkInterfaceId=bench.resources["network_interface_ids"][1]
+    )
+
+
+def to_be_replaced(bench: Bench) -> Values:
+    """The instance, and a profile whose role may do nothing."""
+    iam = bench.client("iam")
+    iam.create_instance_profile(InstanceProfileName="deny-all")
+    iam.create_role(RoleName="deny-all", AssumeRolePolicyDocument="{}")
+    iam.add_role_to_instance_profile(InstanceProfileName="deny-all", RoleName="deny-all")
+    return {**instance(bench), "instance_profile": "deny-all"}
+
+
+def without_profile(bench: Bench) -> Values:
+    """The same, and the instance has no profile."""
+    values = to_be_replaced(bench)
+    ec2 = bench.client("ec2")
+    (association,) = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    ec2.disassociate_iam_instance_profile(AssociationId=association["AssociationId"])
+    return values
+
+
+def stopped_with_profile(bench: Bench) -> Values:
+    """The same, and the instance is stopped, where AWS replaces none."""
+    values = to_be_replaced(bench)
+    bench.client("ec2").stop_instances(InstanceIds=[values["instance_id"]])
+    bench.clock.advance(OVER_S)
+    return values
+
+
+def third_profile(bench: Bench, values: Values) -> None:
+    """Somebody gives the instance a third profile."""
+    iam, ec2 = bench.client("iam"), bench.client("ec2")
+    iam.create_instance_profile(InstanceProfileName="third")
+    (association,) = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    ec2.replace_iam_instance_profile_association(
+        AssociationId=association["AssociationId"], IamInstanceProfile={"Name": "third"}
+    )
+
+
+def metadata(bench: Bench) -> Values:
+    """The instance, whose metadata is open to every request."""
+    return {**instance(bench), "http_endpoint": "disabled", "http_tokens": "required"}
+
+
+def shared_image(bench: Bench) -> Values:
+    """A public image, shared with the forensic account and with a stranger too."""
+    ec2 = bench.client("ec2")
+    image = ec2.create_image(InstanceId=bench.resources["instance_id"], Name="web")["ImageId"]
+    grants = [{"Group": "all"}, {"UserId": bench.where.forensic_account_id}, {"UserId": STRANGER}]
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": grants})
+    return {"image_id": image}
+
+
+def share_image(bench: Bench, values: Values) -> None:
+    """Somebody shares it anew, with another stranger."""
+    bench.client("ec2").modify_image_attribute(
+        ImageId=values["image_id"], LaunchPermission={"Add": [{"UserId": OTHER_STRANGER}]}
+    )
+
+
+def erase_image(bench: Bench, values: Values) -> None:
+    """Somebody deregisters the image."""
+    del seam.ec2(bench.account, bench.where.region).amis[values["image_id"]]
+
+
+def shared_snapshot(bench: Bench) -> Values:
+    """A public snapshot, shared with the forensic account and with a stranger too."""
+    ec2 = bench.client("ec2")
+    volumes = ec2.describe_volumes(VolumeIds=bench.resources["volume_ids"])["Volumes"]
+    plain = next(volume["VolumeId"] for volume in volumes if not volume["Encrypted"])
+    made = ec2.create_snapshot(VolumeId=plain)["SnapshotId"]
+    grants = [{"Group": "all"}, {"UserId": bench.where.forensic_account_id}, {"UserId": STRANGER}]
+    ec2.modify_snapshot_attribute(SnapshotId=made, CreateVolumePermission={"Add": grants})
+    return {"snapshot_id": made}
+
+
+def share_snapshot(bench: Bench, values: Values) -> None:
+    """Somebody shares it anew, with another stranger."""
+    bench.client("ec2").modify_snapshot_attribute(
+        SnapshotId=values["snapshot_id"], CreateVolumePermission={"Add": [{"UserId": OTHER_STRANGER}]}
+    )
+
+
 ROWS = (
     Row(
         "aws.autoscaling.enter-standby", scaled, erase_instance,
@@ -151,6 +254,34 @@ ROWS = (
     Row(
         "aws.autoscaling.detach-instance", in_standby, erase_instance,
         operations=("autoscaling:DetachInstances",), name="in-standby",
+    ),
+    Row(
+        "aws.ec2.disassociate-addresses", addressed, erase_instance,
+        operations=("ec2:DisassociateAddress",), drift=other_place,
+    ),
+    Row(
+        "aws.ec2.replace-instance-profile", to_be_replaced, erase_instance,
+        operations=("ec2:ReplaceIamInstanceProfileAssociation",), drift=third_profile,
+    ),
+    Row(
+        "aws.ec2.replace-instance-profile", without_profile, erase_instance,
+        operations=("ec2:AssociateIamInstanceProfile",), drift=third_profile, name="without-one",
+    ),
+    Row(
+        "aws.ec2.replace-instance-profile", stopped_with_profile, erase_instance,
+        operations=("ec2:DisassociateIamInstanceProfile", "ec2:AssociateIamInstanceProfile"), name="stopped",
+    ),
+    Row(
+        "aws.ec2.set-metadata-options", metadata, erase_instance,
+        operations=("ec2:ModifyInstanceMetadataOptions",),
+    ),
+    Row(
+        "aws.ec2.restrict-image", shared_image, erase_image,
+        operations=("ec2:ModifyImageAttribute",), drift=share_image,
+    ),
+    Row(
+        "aws.ebs.restrict-snapshot", shared_snapshot, erase_snapshots,
+        operations=("ec2:ModifySnapshotAttribute",), drift=share_snapshot,
     ),
     Row(
         "aws.ec2.terminate-instance", kept, erase_instance,
