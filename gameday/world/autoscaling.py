@@ -41,8 +41,8 @@ def enter_standby(scene: Scene) -> Mapping[str, Any]:
     _change_capacity(group, -len(members) if lowered else 0)
     for member in members:
         member.lifecycle_state = "EnteringStandby"
-        deregister_everywhere(scene.realm, group, member.instance_id)
-        _soon(scene, member, "EnteringStandby", "Standby")
+        drained_s = deregister_everywhere(scene.realm, group, member.instance_id)
+        _soon(scene, member, "EnteringStandby", "Standby", drained_s)
     _fill(group)
     return {"Activities": [_activity(scene, group, f"Moving {m.instance_id} to Standby") for m in members]}
 
@@ -66,12 +66,12 @@ def detach(scene: Scene) -> Mapping[str, Any]:
     _change_capacity(group, -serving if lowered else 0)
     for member in members:
         member.lifecycle_state = "Detaching"
-        deregister_everywhere(scene.realm, group, member.instance_id)
+        drained_s = deregister_everywhere(scene.realm, group, member.instance_id)
 
         def gone(member: Any = member) -> None:
             _drop(group, member)
 
-        scene.realm.schedule.at(scene.realm.clock.now() + timedelta(seconds=TRANSITION_S), gone)
+        scene.realm.schedule.at(_after(scene, drained_s), gone)
     _fill(group)
     return {"Activities": [_activity(scene, group, f"Detaching {m.instance_id}") for m in members]}
 
@@ -202,12 +202,17 @@ def _drop(group: Any, member: Any) -> None:
     vars(member.instance).pop("autoscaling_group", None)
 
 
-def _soon(scene: Scene, member: Any, begun: str, ended: str) -> None:
+def _after(scene: Scene, drained_s: float) -> datetime:
+    """Return when a transition is over: not before load balancers have let the member drain."""
+    return scene.realm.clock.now() + timedelta(seconds=max(TRANSITION_S, drained_s))
+
+
+def _soon(scene: Scene, member: Any, begun: str, ended: str, drained_s: float = 0.0) -> None:
     def arrive() -> None:
         if member.lifecycle_state == begun:
             member.lifecycle_state = ended
 
-    scene.realm.schedule.at(scene.realm.clock.now() + timedelta(seconds=TRANSITION_S), arrive)
+    scene.realm.schedule.at(_after(scene, drained_s), arrive)
 
 
 def _change_capacity(group: Any, difference: int) -> None:

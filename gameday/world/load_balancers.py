@@ -73,13 +73,17 @@ def check_known_balancer(scene: Scene) -> None:
             raise Refusal("InvalidInstance", f"Could not find EC2 instance {item['InstanceId']}.")
 
 
-def deregister_everywhere(realm: Realm, group: Any, instance_id: str) -> None:
-    """Take an instance off the load balancers that are attached to its Auto Scaling group."""
+def deregister_everywhere(realm: Realm, group: Any, instance_id: str) -> float:
+    """Take an instance off its Auto Scaling group's load balancers; return how long that takes, seconds."""
+    longest = 0.0
     for target_group in _attached(group):
+        if any(_same(target, instance_id, None) for target in target_group.targets.values()):
+            longest = max(longest, float(target_group.attributes.get(DELAY, 300)))
         _drain(realm, target_group, instance_id, None)
     for balancer in _classic(group):
         for name in ("instance_autoscaling_ids", "instance_sparse_ids"):
             setattr(balancer, name, [other for other in getattr(balancer, name) if other != instance_id])
+    return longest
 
 
 def register_everywhere(group: Any, instance_id: str) -> None:

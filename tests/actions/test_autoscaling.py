@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from irrunner.actions.autoscaling.detach import DetachInstance, DetachState
-from irrunner.actions.autoscaling.membership import Group, LeaveParams, Replacement
+from irrunner.actions.autoscaling.membership import Group, Replacement
 from irrunner.actions.autoscaling.processes import SuspendParams, SuspendProcesses, SuspendState
-from irrunner.actions.autoscaling.standby import EnterStandby, StandbyState
+from irrunner.actions.autoscaling.standby import EnterStandby, StandbyOutputs, StandbyParams, StandbyState
 from irrunner.actions.contract import Act, Broken, Call, Refused, Settled, Waiting
 
 INSTANCE = "i-0123456789abcdef0"
@@ -37,9 +37,9 @@ def detaching(lifecycle: str, found: Group | None = None) -> DetachState:
     )
 
 
-def wanting(replacement: Replacement = "if-needed") -> LeaveParams:
+def wanting(replacement: Replacement = "if-needed", **more: Any) -> StandbyParams:
     """Return parameters."""
-    return LeaveParams(instance_id=INSTANCE, replacement=replacement)
+    return StandbyParams(instance_id=INSTANCE, replacement=replacement, **more)
 
 
 def only_call(decision: object) -> Call:
@@ -84,6 +84,26 @@ def test_the_capacity_goes_down_where_it_may(replacement: Replacement, desired: 
 
     assert call.params[LOWER] is lowered
     assert call.tolerate == (("ValidationError",) if lowered else ())
+
+
+def test_a_weighted_member_takes_its_weight_along() -> None:
+    """In a mixed group one instance may be much of the capacity: less than MinSize is refused by AWS."""
+    heavy = standby("InService", group(desired=4, smallest=1)).model_copy(update={"weight": 4})
+    call = only_call(STANDBY.decide(wanting(), heavy))
+    roomy = heavy.model_copy(update={"group": group(desired=5, smallest=1)})
+
+    assert call.params[LOWER] is False
+    assert only_call(STANDBY.decide(wanting(), roomy)).after == {"desired_capacity": 1}
+
+
+def test_isolation_need_not_wait_for_load_balancers() -> None:
+    """Entering is enough to be safe from the group; draining may take minutes that the host uses."""
+    decision = STANDBY.decide(wanting(await_draining=False), standby("EnteringStandby"))
+
+    assert isinstance(decision, Settled)
+    assert isinstance(decision.outputs, StandbyOutputs)
+    assert decision.outputs.lifecycle_state == "EnteringStandby"
+    assert standby("EnteringStandby").footprint() == standby("Standby").footprint()
 
 
 def test_without_replacement_the_smallest_group_is_refused() -> None:

@@ -52,6 +52,24 @@ def test_a_member_that_was_taken_out_before_is_kept(open_world: OpenWorld, keepe
         assert state_of(bench, values["instance_id"]) == "running"
 
 
+def test_isolation_need_not_wait_for_draining(open_world: OpenWorld) -> None:
+    """Behind a load balancer Standby takes minutes; the group lets go at once, and the host lives."""
+    with open_world() as bench:
+        values = balanced(bench)
+        group = bench.client("elbv2").create_target_group(
+            Name="web", Protocol="HTTP", Port=80, VpcId=bench.resources["vpc_id"]
+        )["TargetGroups"][0]["TargetGroupArn"]
+        bench.client("autoscaling").attach_load_balancer_target_groups(
+            AutoScalingGroupName=GROUP, TargetGroupARNs=[group]
+        )
+        begun = bench.clock.now()
+        assert run(bench, "aws.autoscaling.enter-standby", **values, await_draining=False) is Outcome.APPLIED
+        assert (bench.clock.now() - begun).total_seconds() < 60
+        run(bench, "aws.ec2.isolate-instance", **values)
+
+        assert state_of(bench, values["instance_id"]) == "running"
+
+
 def test_a_group_at_its_smallest_size_launches_another(open_world: OpenWorld) -> None:
     """Where AWS refuses a smaller group, the host still leaves it: another one takes its place."""
     with open_world() as bench:

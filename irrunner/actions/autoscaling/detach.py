@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from irrunner.actions.autoscaling.membership import (
     API_REFERENCE,
+    ENTERING,
     GROUPS,
     LOOK_AT_MEMBER,
     USER_GUIDE,
@@ -58,7 +59,7 @@ class DetachOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=900.0,
-    consistency_s=5.0,
+    consistency_s=10.0,
     permissions=(
         *LOOK_AT_MEMBER,
         Permission("autoscaling:DetachInstances", GROUPS, use="act"),
@@ -93,7 +94,7 @@ class DetachInstance(Action[LeaveParams, DetachState]):
             return Settled(DetachOutputs(instance_id=name))
         if state.lifecycle.startswith("Detach"):
             return Waiting(f"{name} is leaving {group.name}: its load balancers let it drain", poll_s=5.0)
-        if state.lifecycle == "EnteringStandby":
+        if state.lifecycle == ENTERING:
             return Waiting(f"{name} is entering Standby in {group.name}", poll_s=5.0)
         stop = hindrance(state, group, "detach it") or at_smallest_size(params, state, group)
         if stop is not None:

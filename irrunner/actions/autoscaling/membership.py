@@ -35,7 +35,9 @@ LOOK_AT_MEMBER: Final = (
 )
 IN_SERVICE: Final = "InService"
 STANDBY: Final = "Standby"
-ON_THE_WAY: Final = {"EnteringStandby": STANDBY, "Pending": IN_SERVICE}
+ENTERING: Final = "EnteringStandby"
+"""Not looked at for its health any more; load balancers let it drain."""
+ON_THE_WAY: Final = {ENTERING: STANDBY, "Pending": IN_SERVICE}
 """Lifecycle states that lead to another one by themselves."""
 TOO_MANY_LEAVE: Final = "ValidationError"
 """What AWS answers where another instance left meanwhile, and the group is at its smallest size now."""
@@ -48,9 +50,9 @@ class LeaveParams(OneInstance):
 
     replacement: Replacement = "if-needed"
     """Whether the group launches another instance in its place. ``if-needed``: the desired capacity goes down
-    by one, unless the group is at its MinSize; then another is launched. ``always``: the desired capacity
-    stays. ``never``: refuse at MinSize. A new instance comes from the same image, which may be as
-    vulnerable; undo is exact where none was launched, else the group has one instance more after it."""
+    with it, unless that would be less than the group's MinSize; then another is launched. ``always``: the
+    desired capacity stays. ``never``: refuse at MinSize. A new instance comes from the same image, which may
+    be as vulnerable; undo is exact where none was launched, else the group has one instance more after it."""
 
 
 class Group(Model):
@@ -72,6 +74,8 @@ class MemberState(State):
     instance_state: str
     lifecycle: str = ""
     """Empty: it is in no group."""
+    weight: int = 1
+    """How much of the desired capacity it is; more than 1 in a mixed group with weights."""
     group: Group | None = None
 
 
@@ -94,6 +98,7 @@ def look_at_member(ctx: LookContext, instance_id: str) -> MemberState:
         instance_id=instance_id,
         instance_state=instance_state,
         lifecycle=members[0]["LifecycleState"],
+        weight=int(members[0].get("WeightedCapacity") or 1),
         group=group_named(ctx, members[0]["AutoScalingGroupName"]),
     )
 
@@ -155,7 +160,7 @@ def lowers_capacity(params: LeaveParams, state: MemberState, group: Group) -> bo
 
     One in Standby does not count for the capacity; taking it away changes none.
     """
-    may = state.lifecycle == IN_SERVICE and group.desired_capacity > group.min_size
+    may = state.lifecycle == IN_SERVICE and group.desired_capacity - state.weight >= group.min_size
     return may and params.replacement != "always"
 
 
@@ -177,9 +182,8 @@ def leave(operation: str, summary: str, state: MemberState, group: Group, *, low
     Where others leave at the same time, the group may have come to its smallest size since the look: AWS
     says so by a ValidationError, and the next look decides anew.
     """
-    capacity = (
-        f"the desired capacity goes to {group.desired_capacity - 1}" if lowered else "as many as before"
-    )
+    after = group.desired_capacity - (state.weight if lowered else 0)
+    capacity = f"the desired capacity goes to {after}" if lowered else "the desired capacity stays"
     return Call(
         f"autoscaling:{operation}",
         {
@@ -190,7 +194,7 @@ def leave(operation: str, summary: str, state: MemberState, group: Group, *, low
         target=state.instance_id,
         summary=f"{summary} ({capacity})",
         before={"lifecycle": state.lifecycle, "desired_capacity": group.desired_capacity},
-        after={"desired_capacity": group.desired_capacity - (1 if lowered else 0)},
+        after={"desired_capacity": after},
         tolerate=(TOO_MANY_LEAVE,) if lowered else (),
     )
 

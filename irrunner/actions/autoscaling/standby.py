@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from irrunner.actions.autoscaling.membership import (
     API_REFERENCE,
+    ENTERING,
     GROUPS,
     IN_SERVICE,
     LOOK_AT_MEMBER,
@@ -42,6 +43,14 @@ from irrunner.actions.registry import action
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 
+class StandbyParams(LeaveParams):
+    """Parameters."""
+
+    await_draining: bool = True
+    """Wait until its load balancers have drained it (300 seconds, as a rule). Without it the step ends when
+    the group has let go (``EnteringStandby``), so that isolation follows at once."""
+
+
 class StandbyState(MemberState):
     """What entering Standby sees."""
 
@@ -58,6 +67,7 @@ class StandbyOutputs(Model):
     instance_id: str
     auto_scaling_group: str
     lifecycle_state: str
+    """``Standby``; without waiting perhaps ``EnteringStandby``."""
 
 
 @action(
@@ -66,7 +76,7 @@ class StandbyOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=900.0,
-    consistency_s=5.0,
+    consistency_s=10.0,
     permissions=(
         *LOOK_AT_MEMBER,
         Permission("autoscaling:EnterStandby", GROUPS, use="act"),
@@ -81,27 +91,27 @@ class StandbyOutputs(Model):
         f"{USER_GUIDE}/ec2-auto-scaling-health-checks.html",
     ),
 )
-class EnterStandby(Action[LeaveParams, StandbyState]):
+class EnterStandby(Action[StandbyParams, StandbyState]):
     """Before isolation: an isolated host fails its health check, and termination protection does not help."""
 
-    Params = LeaveParams
+    Params = StandbyParams
     Outputs = StandbyOutputs
     StateModel = StandbyState
 
-    def look(self, ctx: LookContext, params: LeaveParams) -> StandbyState:
+    def look(self, ctx: LookContext, params: StandbyParams) -> StandbyState:
         """Read the instance, its lifecycle state, and the sizes of its group."""
         return StandbyState.model_validate(look_at_member(ctx, params.instance_id).model_dump())
 
-    def decide(self, params: LeaveParams, state: StandbyState) -> Decision:
+    def decide(self, params: StandbyParams, state: StandbyState) -> Decision:
         """Enter from InService; wait for what is on its way there."""
         name, group = state.instance_id, state.group
         if refusal := ended(state):
             return refusal
         if group is None or state.lifecycle.startswith("Detach"):
             return Refused(f"{name} is in no Auto Scaling group: none will replace it", nothing_to_do=True)
-        if state.lifecycle == STANDBY:
-            return Settled(_outputs(state, group), tuple(_warnings(group)))
-        if state.lifecycle == "EnteringStandby":
+        if state.lifecycle == STANDBY or (state.lifecycle == ENTERING and not params.await_draining):
+            return Settled(_outputs(params, state, group), tuple(_warnings(group)))
+        if state.lifecycle == ENTERING:
             return Waiting(
                 f"{name} is entering Standby: its load balancers let connections drain", poll_s=5.0
             )
@@ -112,19 +122,19 @@ class EnterStandby(Action[LeaveParams, StandbyState]):
         summary = f"Put {name} into Standby in {group.name}"
         return Act((leave("EnterStandby", summary, state, group, lowered=lowered),))
 
-    def foresee(self, params: LeaveParams, state: StandbyState, step: str) -> PlannedOutputs:
+    def foresee(self, params: StandbyParams, state: StandbyState, step: str) -> PlannedOutputs:
         """Return the outputs of an instance that is, or will be, in Standby."""
         if state.group is None or isinstance(self.decide(params, state), Refused):
             return PlannedOutputs({})
-        return PlannedOutputs(_outputs(state, state.group).model_dump(mode="json"))
+        return PlannedOutputs(_outputs(params, state, state.group).model_dump(mode="json"))
 
-    def targets(self, params: LeaveParams, where: Where) -> tuple[str, ...]:
+    def targets(self, params: StandbyParams, where: Where) -> tuple[str, ...]:
         """Return the instance."""
         return (instance_arn(where, params.instance_id),)
 
     def undo_calls(
         self,
-        params: LeaveParams,
+        params: StandbyParams,
         before: StandbyState,
         after: StandbyState,
         now: StandbyState,
@@ -138,10 +148,9 @@ class EnterStandby(Action[LeaveParams, StandbyState]):
         return (come_back("ExitStandby", f"Take {name} back into service in {group}", name, group),)
 
 
-def _outputs(state: StandbyState, group: Group) -> StandbyOutputs:
-    return StandbyOutputs(
-        instance_id=state.instance_id, auto_scaling_group=group.name, lifecycle_state=STANDBY
-    )
+def _outputs(params: StandbyParams, state: StandbyState, group: Group) -> StandbyOutputs:
+    there = STANDBY if params.await_draining or state.lifecycle == STANDBY else ENTERING
+    return StandbyOutputs(instance_id=state.instance_id, auto_scaling_group=group.name, lifecycle_state=there)
 
 
 def _warnings(group: Group) -> Iterator[str]:

@@ -97,7 +97,10 @@ def test_standby_takes_a_member_off_its_load_balancers(
 
     scaling.enter_standby(**one, ShouldDecrementDesiredCapacity=True)
     assert states(elbv2, group) == {80: "draining"}
-    world.advance(1000)
+    world.advance(200)
+    (entering,) = scaling.describe_auto_scaling_instances()["AutoScalingInstances"]
+    assert entering["LifecycleState"] == "EnteringStandby"
+    world.advance(800)
     assert states(elbv2, group) == {}
     scaling.exit_standby(**one)
     assert list(states(elbv2, group)) == [80]
