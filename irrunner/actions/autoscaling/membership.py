@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
+from pydantic import Field
+
 from irrunner.actions.contract import (
     Broken,
     Call,
@@ -48,11 +50,14 @@ Replacement: TypeAlias = Literal["if-needed", "always", "never"]
 class LeaveParams(OneInstance):
     """Parameters of taking an instance out of its group's service."""
 
-    replacement: Replacement = "if-needed"
-    """Whether the group launches another instance in its place. ``if-needed``: the desired capacity goes down
-    with it, unless that would be less than the group's MinSize; then another is launched. ``always``: the
-    desired capacity stays. ``never``: refuse at MinSize. A new instance comes from the same image, which may
-    be as vulnerable; undo is exact where none was launched, else the group has one instance more after it."""
+    replacement: Replacement = Field(
+        default="if-needed",
+        description="Whether the group launches another instance in its place. `if-needed`: the desired"
+        " capacity goes down with it, unless that would be less than the group's MinSize; then another is"
+        " launched. `always`: the desired capacity stays. `never`: refuse at MinSize. A new instance comes"
+        " from the same image, which may be as vulnerable. Undo is exact where none was launched; else the group"
+        " has one instance more after it.",
+    )
 
 
 class Group(Model):

@@ -50,8 +50,11 @@ class SuspendParams(Model):
     """Parameters."""
 
     group_name: AutoScalingGroupName
-    processes: list[Process] = Field(default=["ReplaceUnhealthy", "Terminate"], min_length=1)
-    """``ReplaceUnhealthy`` ends what fails its health check, ``Terminate`` what is one too many."""
+    processes: list[Process] = Field(
+        default=["ReplaceUnhealthy", "Terminate"],
+        min_length=1,
+        description="ReplaceUnhealthy ends what fails its health check, Terminate what is one too many.",
+    )
 
 
 class SuspendState(State):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import Field
+
 from irrunner.actions.autoscaling.membership import (
     API_REFERENCE,
     ENTERING,
@@ -46,9 +48,11 @@ from irrunner.vocabulary import Phase, Risk, UndoPolicy
 class StandbyParams(LeaveParams):
     """Parameters."""
 
-    await_draining: bool = True
-    """Wait until its load balancers have drained it (300 seconds, as a rule). Without it the step ends when
-    the group has let go (``EnteringStandby``), so that isolation follows at once."""
+    await_draining: bool = Field(
+        default=True,
+        description="Wait until its load balancers have drained it (300 seconds, as a rule). Without it the"
+        " step ends when the group has let go (EnteringStandby), so that isolation follows at once.",
+    )
 
 
 class StandbyState(MemberState):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from irrunner.actions.contract import (
     Call,
@@ -38,10 +38,15 @@ OPTIONS = {"http_endpoint": "HttpEndpoint", "http_tokens": "HttpTokens"}
 class MetadataParams(OneInstance):
     """Parameters: at least one of the options."""
 
-    http_endpoint: Literal["disabled"] | None = None
-    """Close instance metadata: no process on the host gets credentials any more."""
-    http_tokens: Literal["required"] | None = None
-    """Session tokens (IMDSv2) for every request: a forged one (SSRF) gets nothing, a process still does."""
+    http_endpoint: Literal["disabled"] | None = Field(
+        default=None,
+        description="Close instance metadata: no process on the host gets credentials any more.",
+    )
+    http_tokens: Literal["required"] | None = Field(
+        default=None,
+        description="Session tokens (IMDSv2) for every request: a forged one (SSRF) gets nothing, a process"
+        " on the host still does.",
+    )
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:

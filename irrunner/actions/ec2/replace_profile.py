@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from irrunner.actions.contract import (
     Call,
     Decision,
@@ -25,7 +27,7 @@ from irrunner.actions.ec2.instances import (
     state_of,
 )
 from irrunner.actions.ec2.profile import DESCRIBE_ASSOCIATIONS, Association, associations_of
-from irrunner.actions.ids import InstanceProfileArn, InstanceProfileName
+from irrunner.actions.ids import InstanceProfile
 from irrunner.actions.registry import action
 from irrunner.actions.setting import SetValue, ValueState
 from irrunner.errors import TargetNotFound
@@ -43,8 +45,9 @@ ASSOCIATE, DISASSOCIATE, REPLACE = (
 class ReplaceProfileParams(OneInstance):
     """Parameters."""
 
-    instance_profile: InstanceProfileName | InstanceProfileArn
-    """Name or ARN of the profile that it shall have, such as one whose role denies everything."""
+    instance_profile: InstanceProfile = Field(
+        description="Name or ARN of the profile that it shall have, such as one whose role denies everything."
+    )
 
 
 class ReplaceProfileState(ValueState):

@@ -18,8 +18,11 @@ FIELDS: Final = ("Group", "UserId", "OrganizationArn", "OrganizationalUnitArn")
 class SharingParams(Model):
     """Parameters that both actions have."""
 
-    keep_account_ids: list[AccountId] = Field(default_factory=list, max_length=100)
-    """Accounts that keep their permission, beside the forensic account, which always does."""
+    keep_account_ids: list[AccountId] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Accounts that keep their permission, beside the forensic account, which always does.",
+    )
 
 
 class SharingState(ValueState):

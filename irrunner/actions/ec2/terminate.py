@@ -52,13 +52,19 @@ Source: EC2 user guide, "Enable stop protection for your EC2 instances", conside
 class TerminateParams(OneInstance):
     """Parameters."""
 
-    snapshot_ids: list[SnapshotId] = Field(max_length=1000)
-    """Snapshots of this incident: each EBS volume that is attached must have a completed one among them."""
-    taken_after: Instant | None = None
-    """Snapshots of other runs, or taken by hand, count if they were begun after this instant. Without it only
-    those count that this run has taken."""
-    lift_protection: bool = False
-    """Whether termination and stop protection are lifted, which as a rule this very incident has set."""
+    snapshot_ids: list[SnapshotId] = Field(
+        max_length=1000,
+        description="Snapshots of this incident: each attached volume must have a completed one among them.",
+    )
+    taken_after: Instant | None = Field(
+        default=None,
+        description="Snapshots of other runs, or taken by hand, count if they were begun after this instant"
+        " (RFC 3339). Without it only those count that this run has taken.",
+    )
+    lift_protection: bool = Field(
+        default=False,
+        description="Lift termination and stop protection, which as a rule this very incident has set.",
+    )
 
 
 class AttachedVolume(Model):
