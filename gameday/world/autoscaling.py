@@ -1,11 +1,7 @@
-"""What Auto Scaling does by itself and refuses: Standby, detaching, and the end of what looks unhealthy.
+"""Auto Scaling's API: Standby and detaching take time, and members come in pages; moto does neither.
 
-A group looks at its members every few seconds. One that does not run, or, where the load balancer's health
-counts, one whose interfaces let nothing in, is unhealthy; the group terminates it, whatever protects it from
-termination, and launches another. Standby, detaching and suspended processes keep it from that.
-
-Source: EC2 Auto Scaling user guide ("Health checks", "Temporarily remove instances", "Suspend and resume
-processes", "Detach or attach instances"); EC2 user guide, "Change instance termination protection".
+Source: EC2 Auto Scaling user guide ("Temporarily remove instances", "Suspend and resume processes", "Detach
+or attach instances") and API reference.
 """
 
 from __future__ import annotations
@@ -17,12 +13,9 @@ from typing import Any, Final
 from gameday.world import seam
 from gameday.world.load_balancers import deregister_everywhere, register_everywhere
 from gameday.world.refusals import Refusal
-from gameday.world.services import Realm, Scene, StrictLayer
+from gameday.world.scaling_groups import SERVICE, fill, watch
+from gameday.world.services import Scene, StrictLayer
 
-LOOK_S: Final = 10.0
-"""World seconds between two looks of a group at its members."""
-PATIENCE: Final = 3
-"""Looks in a row at which a member must be unhealthy until it is replaced."""
 TRANSITION_S: Final = 2.0
 PAGE: Final = 50
 PROCESSES: Final = frozenset(
@@ -31,7 +24,6 @@ PROCESSES: Final = frozenset(
         "ReplaceUnhealthy", "ScheduledActions", "Terminate",
     }
 )  # fmt: skip
-_NAME: Final = "autoscaling"
 
 
 def enter_standby(scene: Scene) -> Mapping[str, Any]:
@@ -43,7 +35,7 @@ def enter_standby(scene: Scene) -> Mapping[str, Any]:
         member.lifecycle_state = "EnteringStandby"
         drained_s = deregister_everywhere(scene.realm, group, member.instance_id)
         _soon(scene, member, "EnteringStandby", "Standby", drained_s)
-    _fill(group)
+    fill(group)
     return {"Activities": [_activity(scene, group, f"Moving {m.instance_id} to Standby") for m in members]}
 
 
@@ -72,14 +64,14 @@ def detach(scene: Scene) -> Mapping[str, Any]:
             _drop(group, member)
 
         scene.realm.schedule.at(_after(scene, drained_s), gone)
-    _fill(group)
+    fill(group)
     return {"Activities": [_activity(scene, group, f"Detaching {m.instance_id}") for m in members]}
 
 
 def describe_members(scene: Scene) -> Mapping[str, Any]:
     """List members of all groups in pages; moto has one page."""
     asked = set(scene.params.get("InstanceIds") or [])
-    backend = seam.backend(_NAME, scene.account, scene.region)
+    backend = seam.backend(SERVICE, scene.account, scene.region)
     found = [
         _view(group, member)
         for group in backend.autoscaling_groups.values()
@@ -93,7 +85,7 @@ def describe_members(scene: Scene) -> Mapping[str, Any]:
 
 def check_attachable(scene: Scene) -> None:
     """Refuse to attach what does not run, belongs to a group already, or would exceed the group."""
-    group, backend = _group(scene), seam.backend(_NAME, scene.account, scene.region)
+    group, backend = _group(scene), seam.backend(SERVICE, scene.account, scene.region)
     asked = scene.params.get("InstanceIds") or []
     for instance in seam.ec2(scene.account, scene.region).get_multi_instances_by_id(asked):
         if instance.state != "running":
@@ -112,12 +104,9 @@ def check_processes(scene: Scene) -> None:
         raise _invalid(f"Invalid process(es) {sorted(unknown)}")
 
 
-def watch(scene: Scene) -> None:
-    """Let the groups of an account and Region look at their members from now on."""
-    backend = seam.backend(_NAME, scene.account, scene.region)
-    if not hasattr(backend, "unhealthy_looks"):
-        backend.unhealthy_looks = {}
-        _look_again(scene.realm, backend, scene.realm.clock.now() + timedelta(seconds=LOOK_S))
+def begin_to_watch(scene: Scene) -> None:
+    """From its first group on, Auto Scaling looks at members."""
+    watch(scene.realm, scene.account, scene.region)
 
 
 def show_groups(backend: Any) -> dict[str, Any]:
@@ -135,65 +124,6 @@ def show_groups(backend: Any) -> dict[str, Any]:
         }
         for group in backend.autoscaling_groups.values()
     }
-
-
-def _look_again(realm: Realm, backend: Any, due: datetime) -> None:
-    def look() -> None:
-        for group in list(backend.autoscaling_groups.values()):
-            for member in list(group.instance_states):
-                _look_at(backend, group, member)
-        _look_again(realm, backend, due + timedelta(seconds=LOOK_S))
-
-    realm.schedule.at(due, look)
-
-
-def _look_at(backend: Any, group: Any, member: Any) -> None:
-    """Count the looks at which a member in service is unhealthy; end it when there were enough."""
-    suspended = {process["ProcessName"] for process in group.suspended_processes}
-    counts = backend.unhealthy_looks
-    key = member.instance_id
-    if member.lifecycle_state != "InService" or "HealthCheck" in suspended or not _unhealthy(group, member):
-        counts.pop(key, None)
-        return
-    counts[key] = counts.get(key, 0) + 1
-    if counts[key] < PATIENCE:
-        return
-    member.health_status = "Unhealthy"
-    if suspended.isdisjoint({"ReplaceUnhealthy", "Terminate"}):
-        counts.pop(key)
-        _end(group, member, launch="Launch" not in suspended)
-
-
-def _unhealthy(group: Any, member: Any) -> bool:
-    if member.instance.state != "running":
-        return True
-    return "ELB" in str(group.health_check_type) and not any(
-        rules.ingress_rules for eni in member.instance.nics.values() for rules in eni.group_set
-    )
-
-
-def _end(group: Any, member: Any, *, launch: bool) -> None:
-    """Terminate a member. Termination protection is no hindrance: it concerns the API."""
-    group.instance_states = [other for other in group.instance_states if other is not member]
-    if member.instance.state != "terminated":
-        member.instance.terminate()
-    seam.backend("elbv2", group.account_id, group.region).notify_terminate_instances([member.instance_id])
-    if launch:
-        _fill(group)
-
-
-def _fill(group: Any) -> None:
-    """Launch what is missing in service, as the group's launch configuration says."""
-    suspended = {process["ProcessName"] for process in group.suspended_processes}
-    there = {"InService", "Pending"}
-    serving = sum(member.lifecycle_state in there for member in group.instance_states)
-    missing = int(group.desired_capacity or 0) - serving
-    if missing > 0 and "Launch" not in suspended:
-        before = {member.instance_id for member in group.instance_states}
-        group.replace_autoscaling_group_instances(missing, group.get_propagated_tags())
-        for member in group.instance_states:
-            if member.instance_id not in before:
-                register_everywhere(group, member.instance_id)
 
 
 def _drop(group: Any, member: Any) -> None:
@@ -228,7 +158,7 @@ def _change_capacity(group: Any, difference: int) -> None:
 
 def _group(scene: Scene) -> Any:
     name = scene.params.get("AutoScalingGroupName", "")
-    group = seam.backend(_NAME, scene.account, scene.region).autoscaling_groups.get(name)
+    group = seam.backend(SERVICE, scene.account, scene.region).autoscaling_groups.get(name)
     if group is None:
         raise _invalid(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
     return group
@@ -288,5 +218,5 @@ LAYER: Final = StrictLayer(
         "autoscaling:DetachInstances": detach,
         "autoscaling:DescribeAutoScalingInstances": describe_members,
     },
-    effects={"autoscaling:CreateAutoScalingGroup": watch},
+    effects={"autoscaling:CreateAutoScalingGroup": begin_to_watch},
 )

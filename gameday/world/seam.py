@@ -99,6 +99,11 @@ SEAMS: Final[Mapping[str, str]] = {
     "moto.ec2.models.instances:Instance.prep_nics": (
         "(self, nic_spec, private_ip, associate_public_ip, security_groups, ipv6_address_count)"
     ),
+    "moto.autoscaling.models:AutoScalingBackend.attach_instances": "(self, group_name, instance_ids)",
+    "moto.autoscaling.models:FakeAutoScalingGroup.replace_autoscaling_group_instances": (
+        "(self, count_needed, propagated_tags)"
+    ),
+    "moto.elbv2.models:ELBv2Backend.notify_terminate_instances": "(self, instance_ids)",
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",

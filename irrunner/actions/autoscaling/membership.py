@@ -55,8 +55,8 @@ class LeaveParams(OneInstance):
         description="Whether the group launches another instance in its place. `if-needed`: the desired"
         " capacity goes down with it, unless that would be less than the group's MinSize; then another is"
         " launched. `always`: the desired capacity stays. `never`: refuse at MinSize. A new instance comes"
-        " from the same image, which may be as vulnerable. Undo is exact where none was launched; else the group"
-        " has one instance more after it.",
+        " from the same image, which may be as vulnerable. Undo is exact where none was launched; else the"
+        " group has one instance more after it.",
     )
 
 
