@@ -19,6 +19,8 @@ _ID: Final = re.compile(r"[a-z]{1,10}-[0-9A-Za-z-]{1,40}")
 _KEY: Final = re.compile(r"\w{16,128}", re.ASCII)
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PROFILE: Final = re.compile(r"arn:aws[\w-]*:iam::[0-9]{12}:instance-profile/[\w+=,.@/-]+")
+_GROUP_TAG: Final = "aws:autoscaling:groupName"
+_GROUP: Final = re.compile(r"[^:\x00-\x1f]{1,255}")
 _IPV6: Final = re.compile(r'"ipv6Addresses":\s*\[\s*"', re.IGNORECASE)
 
 
@@ -43,6 +45,16 @@ def build(finding: Finding, place: Place, sessions: Sessions) -> dict[str, Any]:
         for name, value in _build_resource(finding, resource, place, sessions).items():
             built.setdefault(name, value)
     return built
+
+
+def scaling_groups(finding: Finding) -> dict[str, str]:
+    """Return the instances that a finding speaks of, and the Auto Scaling group that each is a member of."""
+    groups = {
+        resource.instance_id: resource.tags.get(_GROUP_TAG, "")
+        for resource in finding.resources or (finding.resource,)
+        if _ID.fullmatch(resource.instance_id)
+    }
+    return {instance_id: name for instance_id, name in groups.items() if _GROUP.fullmatch(name)}
 
 
 def guardduty_view(finding: Finding, place: Place) -> Mapping[str, Any]:

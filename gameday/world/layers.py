@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import (
+    addresses,
+    autoscaling,
+    ebs,
+    ec2,
+    guardduty,
+    iam,
+    kms,
+    load_balancers,
+    locks,
+    organizations,
+    sts,
+    tags,
+    termination,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -17,4 +31,8 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     kms.LAYER,
     organizations.LAYER,
     guardduty.LAYER,
+    autoscaling.LAYER,
+    load_balancers.LAYER,
+    termination.LAYER,
+    addresses.LAYER,
 )

@@ -100,6 +100,11 @@ SEAMS: Final[Mapping[str, str]] = {
     "moto.ec2.models.instances:Instance.prep_nics": (
         "(self, nic_spec, private_ip, associate_public_ip, security_groups, ipv6_address_count)"
     ),
+    "moto.autoscaling.models:AutoScalingBackend.attach_instances": "(self, group_name, instance_ids)",
+    "moto.autoscaling.models:FakeAutoScalingGroup.replace_autoscaling_group_instances": (
+        "(self, count_needed, propagated_tags)"
+    ),
+    "moto.elbv2.models:ELBv2Backend.notify_terminate_instances": "(self, instance_ids)",
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",
@@ -225,10 +230,18 @@ def installed(seed: int) -> Iterator[None]:
         for owner, name, value in _CORRECTIONS:
             stack.enter_context(_replaced(owner, name, value))
         stack.enter_context(_environment("MOTO_EC2_LOAD_DEFAULT_AMIS", "false"))
-        BackendDict.reset()
+        _reset()
         mock_random.seed(seed)
-        stack.callback(BackendDict.reset)
+        stack.callback(_reset)
         yield
+
+
+def _reset() -> None:
+    """Empty moto, whatever services make of each other while they are reset (Auto Scaling makes an EC2)."""
+    used: list[Any] = list(BackendDict._instances)  # type: ignore[misc]  # noqa: SLF001 - the seam
+    BackendDict.reset()
+    for service in used:
+        service.clear()
 
 
 @contextlib.contextmanager

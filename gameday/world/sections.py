@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.world import addresses, autoscaling, load_balancers
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -25,7 +27,12 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = ()
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("auto_scaling_groups", "autoscaling", autoscaling.show_groups),
+    Section("elastic_addresses", "ec2", addresses.show_addresses),
+    Section("target_groups", "elbv2", load_balancers.show_target_groups),
+    Section("classic_load_balancers", "elb", load_balancers.show_classic),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = ()

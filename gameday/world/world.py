@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import yaml
 
-from gameday.world import content, from_event, seam
+from gameday.world import content, from_event, scaling_groups, seam
 from gameday.world.acts import perform
 from gameday.world.calls import Call, CallLog
 from gameday.world.clock import WorldClock
@@ -240,6 +240,8 @@ class World:
             place = Place(account, from_event.region_of(finding, self.region), self.seed)
             built = from_event.build(finding, place, self.sessions)
             self.resources = built | self.resources
+            for instance_id, name in from_event.scaling_groups(finding).items():
+                scaling_groups.make_group(self, place, name, instance_id)
             if finding.source == "guardduty":
                 self.findings.append(from_event.guardduty_view(finding, place))
 

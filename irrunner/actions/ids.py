@@ -99,3 +99,23 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+AutoScalingGroupName = Annotated[
+    str, *_id(r"[^:\x00-\x1f\x7f]{1,255}", "an Auto Scaling group name (no colon)", "web-servers")
+]
+ImageId = Annotated[str, *_id(f"ami-{_HEX}", "an Amazon machine image id (ami-...)", "ami-0123456789abcdef0")]
+Instant = Annotated[
+    str,
+    *_id(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)",
+        "an instant with its offset (RFC 3339)",
+        "2026-11-25T03:00:00Z",
+    ),
+]
+InstanceProfile = Annotated[
+    str,
+    *_id(
+        rf"(?:{_PARTITION}:iam::\d{{12}}:instance-profile/{_PATH})?[A-Za-z0-9_+=,.@-]{{1,128}}",
+        "the name or ARN of an instance profile",
+        "deny-all",
+    ),
+]

@@ -19,6 +19,12 @@ from irrunner.playbook.sites import Visit, end_of, expressions_in
 
 Globs: TypeAlias = tuple[str, ...]
 _SNAPSHOTS: Globs = ("aws.ebs.snapshot-instance", "aws.ebs.await-snapshots")
+_KEPT_FROM_GROUP: Globs = (
+    "aws.autoscaling.enter-standby",
+    "aws.autoscaling.detach-instance",
+    "aws.autoscaling.suspend-processes",
+)
+_DEREGISTERED: Globs = ("aws.elb.deregister-instance", "aws.elbv2.deregister-instance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +97,34 @@ RULES: tuple[OrderRule, ...] = (
         source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html",
     ),
     OrderRule(
+        rule="order-standby-before-isolate",
+        action=("aws.ec2.isolate-instance", "aws.ec2.stop-*"),
+        after=_KEPT_FROM_GROUP,
+        how="earlier",
+        given=_KEPT_FROM_GROUP,
+        message="a host that is cut off, or stopped, fails its health check, and its Auto Scaling group may "
+        "terminate it meanwhile; put it into Standby, detach it, or suspend the group's processes before",
+        source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-checks.html",
+    ),
+    OrderRule(
+        rule="order-deregister-before-isolate",
+        action=("aws.ec2.isolate-instance", "aws.ec2.stop-*"),
+        after=_DEREGISTERED,
+        how="earlier",
+        given=_DEREGISTERED,
+        waived_by_order="contain-first",
+        message="load balancers send requests to a host that is cut off until it fails their checks; "
+        "deregister it before, or write `order: contain-first`",
+        source="https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html",
+    ),
+    OrderRule(
         rule="order-profile-before-revoke",
         action=("aws.iam.revoke-role-sessions",),
         after=("aws.ec2.*-instance-profile",),
         how="earlier",
         given=("aws.ec2.isolate-instance", "aws.ec2.*-instance-profile"),
         message="the instance fetches new sessions from IMDS at once, isolated or not; take its profile off"
-        " before sessions are revoked (aws.ec2.remove-instance-profile)",
+        " before sessions are revoked (aws.ec2.remove-instance-profile, aws.ec2.replace-instance-profile)",
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html",
     ),
     OrderRule(

@@ -83,6 +83,8 @@ def small_registry() -> Registry:
         make("aws.ec2.isolate-instance"), make("aws.ec2.stop-instance"), make("aws.ec2.terminate-instance"),
         make("aws.ec2.remove-instance-profile"), make("aws.iam.revoke-role-sessions"),
         make("aws.iam.deactivate-access-key"), make("aws.iam.quarantine-user"),
+        make("aws.autoscaling.enter-standby"), make("aws.autoscaling.suspend-processes"),
+        make("aws.elb.deregister-instance"), make("aws.elbv2.deregister-instance"),
     ))  # fmt: skip
 
 

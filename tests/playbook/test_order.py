@@ -19,6 +19,10 @@ ISOLATE = f"- {{id: cut, uses: aws.ec2.isolate-instance, {WITH}}}\n"
 OFF = f"- {{id: off, uses: aws.ec2.remove-instance-profile, {WITH}}}\n"
 UNSURE = f"- {{id: snap, uses: aws.ebs.snapshot-instance, {WITH}, on_failure: continue}}\n"
 SURE = "${{ has(steps.snap) }}"
+STANDBY = f"- {{id: standby, uses: aws.autoscaling.enter-standby, {WITH}}}\n"
+HOLD = "- {id: hold, uses: aws.autoscaling.suspend-processes, with: {instance_id: i-1}}\n"
+TARGETS = f"- {{id: targets, uses: aws.elbv2.deregister-instance, {WITH}}}\n"
+CLASSIC = f"- {{id: classic, uses: aws.elb.deregister-instance, {WITH}}}\n"
 STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
 
 
@@ -34,11 +38,44 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
         f"- {{id: each, for_each: [i-1], parallel: [[{SNAPSHOT.strip()[2:]}]]}}\n" + ISOLATE,
         f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
         OFF + f"- {{id: revoke, uses: aws.iam.revoke-role-sessions, {WITH}}}",
+        SNAPSHOT + STANDBY + TARGETS + ISOLATE + STOP,
+        SNAPSHOT + HOLD + ISOLATE,
+        SNAPSHOT + HOLD + ISOLATE + STANDBY,
+        f"order: contain-first\nsteps:\n  {ISOLATE}  {TARGETS}  {SNAPSHOT}",
+        STANDBY,
     ],
 )
 def test_what_is_in_order(problems: Callable[[str], list[Problem]], body: str) -> None:
     """What comes first on every way, is made sure of by a condition, or has a reason, is no problem."""
     assert problems(body) == []
+
+
+@pytest.mark.parametrize("keeper", [STANDBY, HOLD])
+@pytest.mark.parametrize("end", [ISOLATE, STOP])
+def test_a_member_leaves_its_group_before_it_fails_its_check(
+    problems: Callable[[str], list[Problem]], keeper: str, end: str
+) -> None:
+    """Standby after isolation comes too late: the group may have terminated the evidence."""
+    (found,) = problems(SNAPSHOT + end + keeper)
+
+    assert (found.rule, found.severity) == ("order-standby-before-isolate", "error")
+
+
+def test_standby_beside_isolation_is_not_before_it(problems: Callable[[str], list[Problem]]) -> None:
+    """In a `parallel` nobody knows which comes first; `contain-first` is no excuse to lose the host."""
+    beside = f"- {{id: p, parallel: [[{STANDBY.strip()[2:]}], [{ISOLATE.strip()[2:]}]]}}\n"
+    for body in (SNAPSHOT + beside, f"order: contain-first\nsteps:\n  {SNAPSHOT}  {ISOLATE}  {STANDBY}"):
+        assert [each.rule for each in problems(body)] == ["order-standby-before-isolate"]
+
+
+@pytest.mark.parametrize("deregister", [TARGETS, CLASSIC])
+def test_a_host_leaves_its_load_balancers_before_it_is_cut_off(
+    problems: Callable[[str], list[Problem]], deregister: str
+) -> None:
+    """Requests would go into the void until the health check fails."""
+    assert [each.rule for each in problems(SNAPSHOT + ISOLATE + deregister)] == [
+        "order-deregister-before-isolate"
+    ]
 
 
 def test_isolation_without_a_snapshot_is_warned_of(problems: Callable[[str], list[Problem]]) -> None:

@@ -72,6 +72,7 @@ def auto_scaling_warning(group: str, instance_id: str) -> Iterator[str]:
     """
     if group:
         yield (
-            f"Auto Scaling group {group} may terminate {instance_id} as unhealthy, whatever protects it: put "
-            "it into Standby or suspend ReplaceUnhealthy"
+            f"Auto Scaling group {group} may terminate {instance_id} as unhealthy, whatever protects it, "
+            "unless it is in Standby (aws.autoscaling.enter-standby) or its processes are suspended "
+            "(aws.autoscaling.suspend-processes)"
         )

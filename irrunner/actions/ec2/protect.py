@@ -270,8 +270,8 @@ def _outputs(state: ProtectState) -> ProtectOutputs:
 def _warnings(state: ProtectState) -> Iterator[str]:
     if state.spot:
         yield (
-            f"{state.instance_id} is a Spot Instance: it cannot be protected from termination or stop; its "
-            "volumes outlive it"
+            f"{state.instance_id} is a Spot Instance: it cannot be protected from termination, stop, a "
+            "shutdown from inside, or an interruption by AWS; its volumes outlive it"
         )
     elif not state.ebs_root:
         yield (

@@ -261,6 +261,7 @@ def test_what_is_not_simulated_says_so(ec2: Any, refused: Refused) -> None:
 def test_a_terminated_instance_takes_its_interfaces_along(world: World, ec2: Any) -> None:
     """Interfaces and volumes go by their DeleteOnTermination; the profile association ends."""
     ec2.terminate_instances(InstanceIds=[world.resources["instance_id"]])
+    world.advance(10)
 
     region = world.state()["accounts"][world.resources["account_id"]]["regions"][world.region]
     assert region["instances"][world.resources["instance_id"]]["state"] == "terminated"

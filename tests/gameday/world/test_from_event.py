@@ -64,6 +64,20 @@ def test_an_instance_finding_finds_its_instance() -> None:
     assert sorted(volume["Encrypted"] for volume in volumes) == [False, True, True]
 
 
+def test_a_member_of_a_group_is_in_its_trap() -> None:
+    """The tag of a group makes the group: a stopped host is terminated, and another one launched."""
+    details = _instance_details()
+    details["tags"].append({"key": "aws:autoscaling:groupName", "value": "web"})
+    with _world(_finding({"resourceType": "Instance", "instanceDetails": details})) as world:
+        world.client("111122223333", "ec2").stop_instances(InstanceIds=[INSTANCE])
+        world.advance(120)
+
+        region = world.state()["accounts"]["111122223333"]["regions"]["eu-west-1"]
+    assert region["instances"][INSTANCE]["state"] == "terminated"
+    (other,) = region["auto_scaling_groups"]["web"]["instances"]
+    assert other != INSTANCE
+
+
 def test_a_user_key_finding_finds_the_key_and_its_user() -> None:
     """The access key of the event is active and belongs to the user of the event."""
     details = {

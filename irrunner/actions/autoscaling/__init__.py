@@ -1,0 +1,1 @@
+"""Auto Scaling groups: what would end or replace an instance by itself."""

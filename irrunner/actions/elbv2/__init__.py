@@ -1,0 +1,1 @@
+"""Target groups of Application, Network and Gateway Load Balancers."""
