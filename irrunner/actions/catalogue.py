@@ -12,6 +12,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",
+    "aws.ec2.block-address": "irrunner.actions.ec2.block_address",
     "aws.ec2.describe-instance": "irrunner.actions.ec2.describe",
     "aws.ec2.isolate-instance": "irrunner.actions.ec2.isolate",
     "aws.ec2.protect-instance": "irrunner.actions.ec2.protect",
