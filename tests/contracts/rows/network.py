@@ -50,6 +50,77 @@ def renumber(bench: Bench, values: Values) -> None:
                 entry.rule_number = 50
 
 
+def crowded_subnet(bench: Bench) -> Values:
+    """The subnet of the instance."""
+    return {"subnet_id": bench.resources["subnet_id"]}
+
+
+def reopened(bench: Bench) -> Values:
+    """A deny-all ACL that somebody has opened."""
+    ec2 = bench.client("ec2")
+    tags = [
+        {"Key": "irrunner:purpose", "Value": "quarantine"},
+        {"Key": "Name", "Value": "irrunner-quarantine"},
+    ]
+    acl = ec2.create_network_acl(
+        VpcId=bench.resources["vpc_id"], TagSpecifications=[{"ResourceType": "network-acl", "Tags": tags}]
+    )["NetworkAcl"]["NetworkAclId"]
+    ec2.create_network_acl_entry(
+        NetworkAclId=acl, RuleNumber=7, Protocol="-1", RuleAction="allow", Egress=True, CidrBlock="0.0.0.0/0"
+    )
+    return crowded_subnet(bench)
+
+
+def other_acl(bench: Bench, values: Values) -> None:
+    """Somebody puts the subnet behind an ACL of their own."""
+    ec2 = bench.client("ec2")
+    acl = ec2.create_network_acl(VpcId=bench.resources["vpc_id"])["NetworkAcl"]["NetworkAclId"]
+    filters = [{"Name": "association.subnet-id", "Values": [values["subnet_id"]]}]
+    (now,) = ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+    for found in now["Associations"]:
+        if found["SubnetId"] == values["subnet_id"]:
+            ec2.replace_network_acl_association(
+                AssociationId=found["NetworkAclAssociationId"], NetworkAclId=acl
+            )
+
+
+def exposed(bench: Bench) -> Values:
+    """A group that opens SSH to everybody twice: with tags and a description, and among all traffic."""
+    ec2 = bench.client("ec2")
+    group = bench.resources["security_group_ids"][1]
+    ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 20, "ToPort": 30,
+             "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "for the contractor"}]}
+        ],
+        TagSpecifications=[
+            {"ResourceType": "security-group-rule", "Tags": [{"Key": "Ticket", "Value": "OPS-7"}]}
+        ],
+    )  # fmt: skip
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpPermissions=[{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
+    )
+    return {"security_group_id": group, "ports": [22]}
+
+
+def open_again(bench: Bench, values: Values) -> None:
+    """Somebody opens the port to everybody by another rule."""
+    bench.client("ec2").authorize_security_group_ingress(
+        GroupId=values["security_group_id"],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+        ],
+    )
+
+
+def erase_group(bench: Bench, values: Values) -> None:
+    """The group does not exist any more."""
+    seam.ec2(bench.account, bench.where.region).groups[bench.resources["vpc_id"]].pop(
+        values["security_group_id"]
+    )
+
+
 CREATE_ENTRY = ("ec2:CreateNetworkAclEntry",)
 
 ROWS = (
@@ -57,5 +128,18 @@ ROWS = (
     Row(
         "aws.ec2.block-address", subnets_of_instance, erase_subnet, operations=CREATE_ENTRY, drift=renumber,
         name="instance",
+    ),
+    Row(
+        "aws.ec2.quarantine-subnet", crowded_subnet, erase_subnet,
+        operations=("ec2:CreateNetworkAcl", "ec2:ReplaceNetworkAclAssociation"), drift=other_acl,
+    ),
+    Row(
+        "aws.ec2.quarantine-subnet", reopened, erase_subnet,
+        operations=("ec2:DeleteNetworkAclEntry", "ec2:ReplaceNetworkAclAssociation"), drift=other_acl,
+        name="reused",
+    ),
+    Row(
+        "aws.ec2.revoke-security-group-rules", exposed, erase_group,
+        operations=("ec2:RevokeSecurityGroupIngress",), drift=open_again,
     ),
 )  # fmt: skip
