@@ -140,6 +140,7 @@ class _NoNumber(Exception):
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Deletes exactly the entries that were made; entries that others made or renumbered stay.",
+    may_expire=True,
     sources=(
         f"{VPC_GUIDE}/vpc-network-acls.html",
         f"{VPC_GUIDE}/nacl-rules.html",

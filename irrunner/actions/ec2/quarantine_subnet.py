@@ -118,6 +118,7 @@ class QuarantineSubnetOutputs(Model):
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Gives the subnet its former ACL again; the deny-all ACL stays in the VPC for reuse.",
+    may_expire=True,
     sources=(
         f"{VPC_GUIDE}/vpc-network-acls.html",
         f"{VPC_GUIDE}/nacl-basics.html",
