@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import acls, ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import acls, dns_firewall, ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -18,4 +18,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     organizations.LAYER,
     guardduty.LAYER,
     acls.LAYER,
+    dns_firewall.LAYER,
 )

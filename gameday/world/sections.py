@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import acls
+from gameday.world import acls, dns_firewall
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,10 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = (Section("network_acls", "ec2", acls.show_acls),)
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("network_acls", "ec2", acls.show_acls),
+    Section("dns_firewalls", "ec2", dns_firewall.show_firewalls),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = ()

@@ -26,6 +26,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.describe-role-users": "irrunner.actions.iam.role_users",
     "aws.iam.quarantine-user": "irrunner.actions.iam.quarantine",
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
+    "aws.route53resolver.block-domains": "irrunner.actions.route53resolver.block_domains",
     "aws.sts.whoami": "irrunner.actions.sts",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",
