@@ -129,7 +129,11 @@ def disassociate(scene: Scene) -> Mapping[str, Any]:
         raise Refusal("ValidationException", "Mutation protection is enabled for the association")
     found["Status"] = "DELETING"
     due = scene.realm.clock.now() + timedelta(seconds=LEAVING_S)
-    scene.realm.schedule.at(due, lambda: own.associations.pop(found["Id"], None))
+
+    def leave() -> None:
+        own.associations.pop(found["Id"], None)
+
+    scene.realm.schedule.at(due, leave)
     return {"FirewallRuleGroupAssociation": found}
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import acls, dns_firewall, ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import (
+    acls,
+    address_sets,
+    dns_firewall,
+    ebs,
+    ec2,
+    guardduty,
+    iam,
+    kms,
+    locks,
+    organizations,
+    sts,
+    tags,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -19,4 +32,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     acls.LAYER,
     dns_firewall.LAYER,
+    address_sets.LAYER,
 )

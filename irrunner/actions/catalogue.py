@@ -26,8 +26,10 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.describe-role-users": "irrunner.actions.iam.role_users",
     "aws.iam.quarantine-user": "irrunner.actions.iam.quarantine",
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
+    "aws.network-firewall.block-addresses": "irrunner.actions.networkfirewall.block_addresses",
     "aws.route53resolver.block-domains": "irrunner.actions.route53resolver.block_domains",
     "aws.sts.whoami": "irrunner.actions.sts",
+    "aws.wafv2.block-addresses": "irrunner.actions.wafv2.block_addresses",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",
 }

@@ -271,7 +271,7 @@ def _missing(params: BlockDomainsParams, state: BlockDomainsState) -> Iterator[C
 
 def _rule(firewall: Firewall, list_id: str | Token, group_id: str | Token, made: dict[str, str]) -> Call:
     """Return the call after which the domains of the list are blocked."""
-    wanted = {
+    wanted: dict[str, str | int | Token] = {
         "FirewallRuleGroupId": group_id,
         "FirewallDomainListId": list_id,
         "Action": "BLOCK",
