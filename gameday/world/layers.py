@@ -10,6 +10,7 @@ from gameday.world import (
     dns_firewall,
     ebs,
     ec2,
+    flow_logs,
     guardduty,
     iam,
     kms,
@@ -33,4 +34,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     acls.LAYER,
     dns_firewall.LAYER,
     address_sets.LAYER,
+    flow_logs.LAYER,
 )

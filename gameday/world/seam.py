@@ -99,6 +99,10 @@ SEAMS: Final[Mapping[str, str]] = {
     "moto.ec2.models.instances:Instance.prep_nics": (
         "(self, nic_spec, private_ip, associate_public_ip, security_groups, ipv6_address_count)"
     ),
+    "moto.ec2.models.flow_logs:FlowLogsBackend.create_flow_logs": (
+        "(self, resource_type, resource_ids, traffic_type, deliver_logs_permission_arn, log_destination_type,"
+        " log_destination, log_group_name, log_format, max_aggregation_interval)"
+    ),
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import acls, address_sets, dns_firewall
+from gameday.world import acls, address_sets, dns_firewall, flow_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("network_acls", "ec2", acls.show_acls),
     Section("dns_firewalls", "ec2", dns_firewall.show_firewalls),
     Section("firewall_rule_groups", "ec2", address_sets.show_rule_groups),
+    Section("flow_logs", "ec2", flow_logs.show_flow_logs),
     Section("ip_sets", "wafv2", address_sets.show_ip_sets),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""

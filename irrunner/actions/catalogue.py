@@ -14,6 +14,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",
     "aws.ec2.block-address": "irrunner.actions.ec2.block_address",
     "aws.ec2.describe-instance": "irrunner.actions.ec2.describe",
+    "aws.ec2.enable-flow-logs": "irrunner.actions.ec2.flow_logs",
     "aws.ec2.isolate-instance": "irrunner.actions.ec2.isolate",
     "aws.ec2.protect-instance": "irrunner.actions.ec2.protect",
     "aws.ec2.quarantine-subnet": "irrunner.actions.ec2.quarantine_subnet",

@@ -32,8 +32,8 @@ API: Final = "https://docs.aws.amazon.com/waf/latest/APIReference"
 class BlockAddressesParams(Model):
     """Parameters."""
 
-    ip_set_name: Annotated[str, StringConstraints(pattern=r"^[\w-]{1,128}$")]
-    ip_set_id: Annotated[str, StringConstraints(pattern=r"^[\w-]{1,36}$")]
+    ip_set_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    ip_set_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$")]
     scope: Scope = "REGIONAL"
     """CLOUDFRONT: the sets of distributions, which are kept in us-east-1."""
     addresses: tuple[AddressBlock, ...] = Field(min_length=1, max_length=1000)

@@ -121,6 +121,43 @@ def erase_group(bench: Bench, values: Values) -> None:
     )
 
 
+def unrecorded(bench: Bench) -> Values:
+    """A VPC without flow logs, and the evidence bucket of the forensic account."""
+    return {"resource_id": bench.resources["vpc_id"]}
+
+
+def recorded_elsewhere(bench: Bench) -> Values:
+    """An interface whose refused traffic is recorded in a bucket already; now all of it to a log group."""
+    ec2, eni = bench.client("ec2"), bench.resources["network_interface_ids"][0]
+    bench.client("s3").create_bucket(Bucket="flows-of-the-network-team")
+    ec2.create_flow_logs(
+        ResourceIds=[eni], ResourceType="NetworkInterface", TrafficType="REJECT", LogDestinationType="s3",
+        LogDestination="arn:aws:s3:::flows-of-the-network-team",
+    )  # fmt: skip
+    bench.client("logs").create_log_group(logGroupName="/irrunner/flows")
+    role = f"arn:aws:iam::{bench.account}:role/flow-logs"
+    return {
+        "resource_id": eni, "destination": "cloud-watch-logs", "log_group_name": "/irrunner/flows",
+        "delivery_role_arn": role,
+    }  # fmt: skip
+
+
+def erase_network(bench: Bench, values: Values) -> None:
+    """The resource does not exist any more."""
+    backend = seam.ec2(bench.account, bench.where.region)
+    backend.vpcs.pop(values["resource_id"], None)
+    backend.enis.pop(values["resource_id"], None)
+
+
+def record_anew(bench: Bench, values: Values) -> None:
+    """Somebody deletes the flow log and makes another one to the same place."""
+    logs = seam.ec2(bench.account, bench.where.region).flow_logs
+    for name, log in list(logs.items()):
+        if log.resource_id == values["resource_id"] and log.traffic_type == "ALL":
+            log.id = "fl-00000000000000000"
+            logs[log.id] = logs.pop(name)
+
+
 CREATE_ENTRY = ("ec2:CreateNetworkAclEntry",)
 
 ROWS = (
@@ -141,5 +178,13 @@ ROWS = (
     Row(
         "aws.ec2.revoke-security-group-rules", exposed, erase_group,
         operations=("ec2:RevokeSecurityGroupIngress",), drift=open_again,
+    ),
+    Row(
+        "aws.ec2.enable-flow-logs", unrecorded, erase_network, operations=("ec2:CreateFlowLogs",),
+        drift=record_anew,
+    ),
+    Row(
+        "aws.ec2.enable-flow-logs", recorded_elsewhere, erase_network, operations=("ec2:CreateFlowLogs",),
+        drift=record_anew, name="log-group",
     ),
 )  # fmt: skip
