@@ -42,6 +42,11 @@ DETAILS: Final = (
     "{access_key_id} of {user_name} is {status}",
     "user {user_name}: policy {policy_name}",
     "{evidence_id}",
+    "{block} in {network_acl_ids}",
+    "{addresses} in {target}",
+    "{domains} in {vpc_id}",
+    "{subnet_id} behind {network_acl_id}",
+    "{flow_log_id} to {destination}",
 )
 """How outputs are told; the first of which a step has all."""
 

@@ -58,7 +58,7 @@ class Undoing:
             RunBusy: If another process took it up meanwhile.
         """
         row = intact_row(self._store, expiry.run_id)
-        if row.status is RunStatus.RUNNING:
+        if row.status is RunStatus.RUNNING and row.owner is not None:
             return None
         asked = {
             "run_id": row.run_id, "step": expiry.path, "release_credentials": False,

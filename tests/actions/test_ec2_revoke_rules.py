@@ -88,6 +88,16 @@ def test_says_what_is_still_open() -> None:
     assert [text for text in decision.warnings if "open connections" in text]
 
 
+def test_halves_of_the_internet_are_told() -> None:
+    """Two rules of /1 are 0.0.0.0/0 in another spelling: they are not what was asked for, and not hidden."""
+    decision = ACTION.decide(
+        params(), state_of(rule("sgr-1", source="0.0.0.0/1"), rule("sgr-2", source="128.0.0.0/1"))
+    )
+
+    assert isinstance(decision, Settled)
+    assert [text for text in decision.warnings if "sgr-1" in text and "sgr-2" in text]
+
+
 def test_equal_rules_come_back() -> None:
     """Description and tags too; tags are given to a call, so each set of tags has its own."""
     tagged = rule("sgr-1", description="for the contractor", tags={"Ticket": "OPS-7"})

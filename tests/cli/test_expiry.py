@@ -34,7 +34,9 @@ class TestGuard:
 
     def test_looking_is_free(self, blocking: Desk) -> None:
         """A plan needs no guard."""
-        assert blocking.run("plan", "lab-response").code == 0
+        planned = blocking.run("plan", "lab-response")
+        assert planned.code == 0
+        assert "comes off by itself after 1 d" in " ".join(planned.out.split())
         assert blocking.run("respond", "--event", blocking.event, "--dry-run").code == 0
 
     def test_a_known_event_is_shown(self, blocking: Desk) -> None:

@@ -140,6 +140,17 @@ class TestExpiry:
         assert lab.runner.resume_due() == []
         assert [timer.purpose for timer in lab.store.timers(lease.run_id)] == [EXPIRY]
 
+    def test_an_interrupted_run_keeps_nothing_on(self, lab: Lab) -> None:
+        """Ctrl-C after the block: nobody drives the run, and the block comes off all the same."""
+        lease = created(lab, lab.playbook(BLOCK))
+        now = iso(lab.clock.now())
+        lab.store.append(lease, [], RunChange(timers_set=[Timer(lease.run_id, "block", EXPIRY, 0, now)]))
+        lab.store.release(lease)
+        (document,) = lab.runner.resume_due()
+
+        assert document["undoes"] == lease.run_id
+        assert lab.store.timers(lease.run_id) == []
+
     def test_a_failed_step_that_left_something_behind_expires(self, lab: Lab) -> None:
         """Half a block is not left for ever either."""
         lab.ground.values["a"] = "old"

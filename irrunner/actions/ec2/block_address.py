@@ -55,7 +55,7 @@ class BlockAddressParams(Model):
     """Parameters. Subnets, an instance (whose subnets are meant), or both."""
 
     address: AddressBlock
-    subnet_ids: tuple[SubnetId, ...] = ()
+    subnet_ids: tuple[SubnetId, ...] = Field(default=(), max_length=50)
     instance_id: InstanceId | None = None
     directions: Literal["both", "ingress", "egress"] = "both"
     first_number: int = Field(default=1, ge=1, le=LAST_NUMBER)
@@ -226,6 +226,7 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
             )
             for key in sorted(keys)
             for acl_id, facing in [key.split("/")[:2]]
+            if made[key] is not None
         )
 
 

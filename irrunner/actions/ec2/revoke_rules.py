@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from irrunner.actions.addresses import AddressBlock, covers, network
+from irrunner.actions.addresses import WIDEST_PREFIX, AddressBlock, covers, network
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -105,6 +105,17 @@ class RevokeRulesState(State):
     def ids(self, port: int, source: str) -> tuple[str, ...]:
         """Return the ids of the rules that open a port to a source."""
         return tuple(rule.rule_id for rule in self.opening(port, source))
+
+    def wide(self) -> tuple[GroupRule, ...]:
+        """Return the group's rules that open a port to a large part of the Internet, and are not revoked."""
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule.group_id == self.security_group_id
+            and network(rule.source).prefixlen < WIDEST_PREFIX[network(rule.source).version]
+            and any(rule.opens(self.protocol, port, rule.source) for port in self.ports)
+            and rule not in self.to_revoke()
+        )
 
     def footprint(self) -> dict[str, list[dict[str, Any]]]:
         """Return, for each port and source, the rules that open it."""
@@ -315,6 +326,9 @@ def _outputs(state: RevokeRulesState) -> RevokeRulesOutputs:
 def _warnings(state: RevokeRulesState) -> Iterator[str]:
     if state.instance_ids:
         yield f"{state.security_group_id} is used by {', '.join(state.instance_ids)}: closed for all of them"
+    if state.wide():
+        wide = ", ".join(map(str, state.wide()))
+        yield f"still open to a large part of the Internet: {wide}: name its source"
     still = _still_open(state)
     if still:
         yield f"still open through other groups of the same interfaces: {', '.join(still)}"
