@@ -24,7 +24,7 @@ is chained. Nothing outside :mod:`irrunner.aws.errors` reads botocore's codes.
     +- ApprovalError
     |  +- ApprovalNotOpen, ApprovalStale, ApproverNotAllowed
     +- RunError
-    |  +- RunNotFound, RunBusy, RunExists, RunNotResumable, LeaseLost, NothingDone
+    |  +- RunNotFound, RunBusy, RunExists, RunNotResumable, LeaseLost, NothingDone, ExpiryUnguarded
     +- JournalError
     |  +- JournalUnavailable, JournalCorrupt
     +- SettingsError
@@ -294,6 +294,12 @@ class NothingDone(RunError):
     """Nothing was done, on purpose; the reason says why."""
 
     code = "nothing-done"
+
+
+class ExpiryUnguarded(RunError):
+    """A step's effect shall be taken off by itself, and nobody is there to do it; nothing was done."""
+
+    code = "expiry-unguarded"
 
 
 class JournalError(IRRunnerError):

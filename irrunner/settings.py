@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     """Group name to members (``os:alice``, ``arn:...``); a group that is not listed admits any local user."""
     channels: dict[str, Channel] = Field(default_factory=dict)
     """Notification channels by the name that playbooks use."""
+    expiry_channel: str | None = None
+    """Channel that is told when an effect that expires was taken off, or could not be."""
     limits: Limits = Limits()
     drill: Drill = Drill()
     endpoints: Words = ()

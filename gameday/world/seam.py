@@ -105,6 +105,10 @@ SEAMS: Final[Mapping[str, str]] = {
         "(self, count_needed, propagated_tags)"
     ),
     "moto.elbv2.models:ELBv2Backend.notify_terminate_instances": "(self, instance_ids)",
+    "moto.ec2.models.flow_logs:FlowLogsBackend.create_flow_logs": (
+        "(self, resource_type, resource_ids, traffic_type, deliver_logs_permission_arn, log_destination_type,"
+        " log_destination, log_group_name, log_format, max_aggregation_interval)"
+    ),
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",

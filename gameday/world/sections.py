@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gameday.world import addresses, autoscaling, load_balancers
+from gameday.world import acls, address_sets, dns_firewall, flow_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("elastic_addresses", "ec2", addresses.show_addresses),
     Section("target_groups", "elbv2", load_balancers.show_target_groups),
     Section("classic_load_balancers", "elb", load_balancers.show_classic),
+    Section("network_acls", "ec2", acls.show_acls),
+    Section("dns_firewalls", "ec2", dns_firewall.show_firewalls),
+    Section("firewall_rule_groups", "ec2", address_sets.show_rule_groups),
+    Section("flow_logs", "ec2", flow_logs.show_flow_logs),
+    Section("ip_sets", "wafv2", address_sets.show_ip_sets),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

@@ -258,6 +258,8 @@ class Action(Generic[P, S]):
     """Version of parameters, state and outputs; in record 0 of a run."""
     consistency_s: ClassVar[float]
     """How long an effect may stay invisible to looks (IAM: eventual consistency)."""
+    may_expire: ClassVar[bool]
+    """Whether a step may let its effect be taken off by itself (``expires_after``), by its undo."""
     sources: ClassVar[tuple[str, ...]]
     """AWS pages that the behaviour rests on."""
 

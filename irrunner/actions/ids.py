@@ -117,5 +117,13 @@ InstanceProfile = Annotated[
         rf"(?:{_PARTITION}:iam::\d{{12}}:instance-profile/{_PATH})?[A-Za-z0-9_+=,.@-]{{1,128}}",
         "the name or ARN of an instance profile",
         "deny-all",
+SubnetId = Annotated[str, *_id(f"subnet-{_HEX}", "a subnet id (subnet-...)", "subnet-0123456789abcdef0")]
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+DomainName = Annotated[
+    str,
+    *_id(
+        rf"(?=.{{1,253}}\Z)(?:\*\.)?(?:{_LABEL}\.)+{_LABEL}\.?",
+        "a domain name, or *. and a domain name for what is below it",
+        "evil.example",
     ),
 ]

@@ -56,6 +56,7 @@ def action_document(action: AnyAction) -> dict[str, Any]:
         "undo": action.undo,
         "undo_note": action.undo_note,
         "contract": action.contract,
+        "may_expire": action.may_expire,
         "params": fields_of(action.Params),
         "outputs": fields_of(action.Outputs),
         "permissions": [
@@ -74,6 +75,7 @@ def action_page(action: AnyAction) -> str:
         f"Phase: {action.phase}. Risk: {action.risk}. Time limit: {action.timeout_s:g} s.",
         f"After a crash it is settled by: {action.settle}.",
         *("", f"Undo: **{action.undo}**. {action.undo_note}", ""),
+        *(("A step may let it come off by itself: `expires_after`.", "") if action.may_expire else ()),
         *("## Parameters", "", *_fields(document["params"])),
         *("## Outputs", "", *_fields(document["outputs"])),
         *("## Permissions", "", *_permissions(action)),

@@ -38,6 +38,7 @@ def action(
     settle: Settle = Settle.LOOK,
     consistency_s: float = 15.0,
     contract: int = 1,
+    may_expire: bool = False,
     sources: tuple[str, ...] = (),
 ) -> Callable[[A], A]:
     """Declare an action class.
@@ -54,6 +55,7 @@ def action(
         settle: How an in-flight effect is settled.
         consistency_s: How long an effect may stay invisible to looks, seconds.
         contract: Version of parameters, state and outputs.
+        may_expire: Whether its effect may come off by itself after a time, by its undo.
         sources: AWS documentation pages.
 
     Returns:
@@ -72,6 +74,7 @@ def action(
         cls.settle = settle
         cls.consistency_s = consistency_s
         cls.contract = contract
+        cls.may_expire = may_expire
         cls.sources = sources
         return cls
 
@@ -96,6 +99,8 @@ def _missing(cls: type[AnyAction]) -> list[str]:
     restorable = cls.undo is not UndoPolicy.NEVER
     if restorable and cls.undo_calls is Action.undo_calls:
         missing.append("undo_calls")
+    if cls.may_expire and cls.undo is not UndoPolicy.RESTORE:
+        missing.append("undo that restores, for what expires")
     if not 0 < cls.timeout_s <= 7200:  # noqa: PLR2004 - two hours, documented on `action`
         missing.append("timeout_s within two hours")
     return missing

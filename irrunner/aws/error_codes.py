@@ -75,8 +75,9 @@ CONFLICT = _words(
     DeleteConflict DependencyViolation EntityTemporarilyUnmodifiable FeatureEnabled
     FinalizingOrganizationException IdempotentCallInProgress IllegalStatusException IncorrectInstanceState
     IncorrectState IncorrectStateException InstanceRefreshInProgress InvalidObjectState InvalidState
-    KMSInvalidStateException KMSKeyNotAccessibleFault KeyUnavailableException NameConflict
-    ObjectAlreadyInActiveTierError ObjectNotInActiveTierError OperationAborted OperationAbortedException
+    InvalidTokenException KMSInvalidStateException KMSKeyNotAccessibleFault KeyUnavailableException
+    NameConflict ObjectAlreadyInActiveTierError ObjectNotInActiveTierError OperationAborted
+    OperationAbortedException
     OrganizationNotEmptyException OrganizationalUnitNotEmptyException PolicyTypeAlreadyEnabledException
     PreconditionFailed PreconditionFailedException PreconditionNotMetException ReportInProgress
     ResourceContention ResourceExistsException ResourceNotReadyException

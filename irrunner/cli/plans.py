@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from irrunner.cli.output import console, escape, hang
+from irrunner.cli.words import duration
 from irrunner.errors import EXIT_DONE, EXIT_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def _show_step(screen: Console, step: Mapping[str, Any]) -> None:
         words.append("[dim]· sends nothing that changes AWS[/]")
     if step["gate"]:
         words.append(f"[yellow]after approval of {escape(step['gate'])}[/]")
+    if step.get("expires_after_s"):
+        words.append(f"[dim]comes off by itself after {duration(step['expires_after_s'])}[/]")
     if step["condition"]:
         words.append(f"[dim]if {escape(step['condition'])}[/]")
     space = "\n" if step["calls"] else ""

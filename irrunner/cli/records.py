@@ -24,7 +24,9 @@ SIGNS: Final[Mapping[str, str]] = {
     "evaluation_failed": "[red]✘[/]", "approval_asked": "[yellow]?[/]", "approval_given": "[green]✔[/]",
     "approval_denied": "[yellow]-[/]", "approval_stale": "[yellow]![/]", "manual_asked": "[yellow]?[/]",
     "manual_confirmed": "[green]✔[/]", "undo_intent": "[cyan]↶[/]", "step_waiting": "[dim]…[/]",
-    "queued": "[yellow]…[/]", "abort_requested": "[yellow]![/]", "run_finished": "[bold]■[/]",
+    "queued": "[yellow]…[/]",
+    "expiry_set": "[yellow]…[/]", "expiry_told": "[dim]·[/]",
+    "abort_requested": "[yellow]![/]", "run_finished": "[bold]■[/]",
 }  # fmt: skip
 """The records that live progress shows, and their marks; ``undo_outcome`` is marked by its outcome."""
 UNDO_OUTCOME: Final = "undo_outcome"
@@ -54,6 +56,10 @@ DESCRIBED: Final[Mapping[str, Callable[[Body], str]]] = {
     "approval_given": lambda body: f"by {body['by'].get('id', '?')}",
     "manual_confirmed": lambda body: f"by {body['by'].get('id', '?')}",
     UNDO_OUTCOME: lambda body: " ".join(filter(None, (body["outcome"].replace("_", " "), body["reason"]))),
+    "expiry_set": lambda body: f"is taken off at {body['due_at']}",
+    "expiry_told": lambda body: (
+        f"told {body['channel']}" if body["sent"] else f"{body['channel']} was not told: {body['reason']}"
+    ),
     "run_finished": lambda body: str(body["status"]),
     "run_started": lambda body: f"{body['playbook']['id']} {body['playbook']['version']}, texts pinned",
 }

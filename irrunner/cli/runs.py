@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +39,12 @@ Account = Annotated[
     str, typer.Option("--account", help="Account to act in; default: the finding's, or ours.")
 ]
 Region = Annotated[str, typer.Option("--region", help="Region to act in; default: the finding's, or ours.")]
+NoExpiryGuard = Annotated[
+    bool,
+    typer.Option(
+        "--no-expiry-guard", help="Start though no server takes expiring effects off: a timer of yours does."
+    ),
+]
 Playbook = Annotated[str, typer.Argument(help="Playbook id or path.", metavar="PLAYBOOK")]
 
 
@@ -88,6 +94,7 @@ def respond(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop at the plan; nothing is changed.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run a known event once more.")] = False,
+    no_expiry_guard: NoExpiryGuard = False,
     as_json: Json = False,
 ) -> int:
     """Respond to an event: parse, match the playbook, run it, report.
@@ -102,6 +109,8 @@ def respond(
     with live.progress(services, as_json=as_json) as observer:
         runner = services.runner(observer)
         taken = take_in(runner, services.library, data, again=again, accepted_at=services.started)
+        if not (no_expiry_guard or dry_run):
+            _guard_expiries(taken)
         documents = [
             _act_on(services, runner, entry, detach=detach, dry_run=dry_run, again=again) for entry in taken
         ]
@@ -111,6 +120,15 @@ def respond(
         document["others"] = others
     live.show_document(services, document, as_json=as_json)
     return int(document["exit_code"])
+
+
+def _guard_expiries(taken: Sequence[Taken]) -> None:
+    """Start nothing whose effects nobody would take off. Raises ExpiryUnguarded."""
+    from irrunner.engine.expiry import require_guard  # noqa: PLC0415 - the engine
+
+    for entry in taken:
+        if entry.playbook is not None and entry.existing is None:
+            require_guard(entry.playbook)
 
 
 def _rank(code: int) -> int:
@@ -166,7 +184,7 @@ def _joined(services: Context, runner: Runner, run_id: str) -> dict[str, Any]:
 
 def run(
     context: typer.Context, playbook: Playbook, *, event: OptionalEvent = None, inputs: Inputs = None,
-    account: Account = "", region: Region = "", as_json: Json = False,
+    account: Account = "", region: Region = "", no_expiry_guard: NoExpiryGuard = False, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Run one playbook.
 
@@ -182,6 +200,8 @@ def run(
         data = read_bytes(event) if event else None
         chosen = services.library.get(playbook)
         taken = take_for(runner, chosen, data, given_inputs(inputs), accepted_at=services.started)
+        if not no_expiry_guard:
+            _guard_expiries([taken])
         document = _act_on(services, runner, taken, detach=False, dry_run=False)
     live.show_document(services, document, as_json=as_json)
     return int(document["exit_code"])

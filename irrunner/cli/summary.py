@@ -42,6 +42,11 @@ DETAILS: Final = (
     "{access_key_id} of {user_name} is {status}",
     "user {user_name}: policy {policy_name}",
     "{evidence_id}",
+    "{block} in {network_acl_ids}",
+    "{addresses} in {target}",
+    "{domains} in {vpc_id}",
+    "{subnet_id} behind {network_acl_id}",
+    "{flow_log_id} to {destination}",
 )
 """How outputs are told; the first of which a step has all."""
 
@@ -66,6 +71,7 @@ def show_run(document: Document, now: datetime) -> None:
             _show_step(screen, step)
     _show_others(screen, others)
     _show_objectives(screen, document)
+    _show_expiries(screen, document, now)
     screen.print("\n[bold]What next[/]")
     for command, why in next_steps(document):
         hang(screen, f"  {escape(command)} ", f"[dim]{escape(why)}[/]", 36)
@@ -243,6 +249,29 @@ def _show_objectives(screen: Console, document: Document) -> None:
         hang(screen, "[bold]Time to verified[/]  ", "   ".join(parts), 18)
 
 
+def _show_expiries(screen: Console, document: Document, now: datetime) -> None:
+    """Say of each effect that expires when it comes off, and by what."""
+    expiries = document.get("expiries") or ()
+    if expiries:
+        screen.print("\n[bold]Expires[/]")
+    for expiry in expiries:
+        mark, told = told_expiry(document, expiry, now)
+        hang(screen, f"  {mark} {escape(expiry['id'])} ", escape(told), NAME_WIDTH)
+
+
+def told_expiry(document: Document, expiry: Mapping[str, Any], now: datetime) -> tuple[str, str]:
+    """Return a mark, and when an effect comes off or what became of it."""
+    by = f" (run {short_run(expiry['run_id'])})" if expiry["run_id"] else ""
+    if expiry["state"] == "pending":
+        return MARKS["held"], f"until {deadline(expiry['due_at'], now)}; `irrunner resume --due` takes it off"
+    if expiry["state"] == "running":
+        return MARKS["running"], f"is being taken off{by}"
+    if expiry["state"] == "taken_off":
+        return MARKS["applied"], f"taken off{by}"
+    undo = f"irrunner undo {short_run(document['run_id'])} --step {expiry['id']}"
+    return MARKS["failed"], f"NOT taken off{by}: {expiry['reason']}; `{undo}`"
+
+
 def next_steps(document: Document) -> Iterator[tuple[str, str]]:
     """Yield what a person can do now: a command, and why."""
     run_id = short_run(document["run_id"])
@@ -256,6 +285,8 @@ def next_steps(document: Document) -> Iterator[tuple[str, str]]:
         if status in ("failed", "partial", "aborted"):
             yield "irrunner respond --event FILE --again", "once more, when the cause is gone"
         closes = "undo all of it (closes the open question)" if status == "waiting" else "undo all of it"
+        if any(expiry["state"] == "pending" for expiry in document.get("expiries") or ()):
+            yield "irrunner resume --due", "takes off what has expired; let a timer run it"
         yield f"irrunner undo {run_id}", closes
     yield f"irrunner timeline {run_id}", "the full record"
 

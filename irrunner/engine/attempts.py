@@ -14,6 +14,7 @@ from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
+from irrunner.engine.expiry import set_expiry
 from irrunner.engine.stepping import EVIDENCE_PREFIXES, Binding, defects, error_of, params_of
 from irrunner.errors import (
     ActionDenied,
@@ -27,6 +28,7 @@ from irrunner.errors import (
     SettingsError,
 )
 from irrunner.journal.records import Draft, Record, canonical, digest
+from irrunner.journal.store import RunChange
 from irrunner.machine.messages import (
     EvaluationFailed,
     Event,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from irrunner.engine.driver import Driver
 
 LOCK_WAIT_S = 1.0
+NOT_OURS = "it was there before: this step takes nothing off later; it lasts as long as whoever made it says"
 
 
 @dataclass(slots=True)
@@ -59,6 +62,17 @@ class InFlight:
     def possibly_sent(self) -> bool:
         """Whether something may have been changed by this attempt."""
         return self.resumed or bool(self.run.sender.sent)
+
+    def left(self, after: Mapping[str, Any] | None) -> bool:
+        """Return whether a failed attempt left an effect behind, or may have.
+
+        Args:
+            after: The last look, as JSON; None where nobody could look.
+        """
+        if not self.possibly_sent or after is None or self.run.before is None:
+            return self.possibly_sent
+        seen = self.binding.action.StateModel.model_validate(after)
+        return bool(seen.footprint() != self.run.before.footprint())
 
 
 def changed_by(records: Sequence[Record], registry: Registry, where: Where) -> frozenset[str]:
@@ -243,23 +257,40 @@ class Attempts:
 
     def _ended(self, path: str, flight: InFlight, done: Done) -> None:
         after = done.after.model_dump(mode="json") if done.after is not None else None
+        ours = flight.possibly_sent or flight.attempt > 1
+        unset = done.outcome.good and not ours and self._expires_after_s(path) is not None
         body: dict[str, Any] = {
             "outcome": done.outcome,
             "reason": done.reason,
-            "warnings": list(done.warnings),
+            "warnings": [*done.warnings, *([NOT_OURS] if unset else [])],
         }
         if not done.outcome.good:
             body["after"] = after if after is not None else self._last_look(flight)
         outcome = self._outcome_draft(path, flight, body)
         self._acting.discard(path)
         if done.outcome.good:
+            expiry, change = self._expiry(path, there=ours)
             event = StepSucceeded(path, flight.attempt, done.outcome, done.outputs)
             verified = {"verified": done.verified, "after": after}
-            self._driver.commit([event], [outcome], extra=verified)
+            self._driver.commit([event], [outcome, *expiry], change, extra=verified)
             return
         error = {"code": done.code, "message": done.reason, "hint": "", "detail": {}}
+        expiry, change = self._expiry(path, there=flight.left(body["after"]))
         failed = StepFailed(path, flight.attempt, done.outcome, error, done.retryable)
-        self._driver.commit([failed], [outcome])
+        self._driver.commit([failed], [outcome, *expiry], change)
+
+    def _expiry(self, path: str, *, there: bool) -> tuple[list[Draft], RunChange | None]:
+        """Return what is committed with an outcome, where the step's effect shall be taken off later."""
+        after_s = self._expires_after_s(path)
+        if after_s is None or not there:
+            return [], None
+        run_id = self._driver.run.facts.run_id
+        draft, change = set_expiry(run_id, path, after_s, self._driver.services.clock.now())
+        return [draft], change
+
+    def _expires_after_s(self, path: str) -> float | None:
+        kind = self._driver.run.execution.step(path).kind
+        return kind.expires_after_s if isinstance(kind, Uses) else None
 
     def _failed(
         self, path: str, attempt: int, problem: IRRunnerError, flight: InFlight | None = None
@@ -271,12 +302,15 @@ class Attempts:
             event = EvaluationFailed(path, error_of(problem))
         else:
             event = StepFailed(path, attempt, Outcome.FAILED, error_of(problem), retryable=False)
-        drafts = []
+        drafts: list[Draft] = []
+        change = None
         self._acting.discard(path)
         if flight is not None:
-            body = {"outcome": Outcome.FAILED, "reason": str(problem), "after": self._last_look(flight)}
-            drafts.append(self._outcome_draft(path, flight, body))
-        self._driver.commit([event], drafts)
+            after = self._last_look(flight)
+            expiry, change = self._expiry(path, there=flight.left(after))
+            body = {"outcome": Outcome.FAILED, "reason": str(problem), "after": after}
+            drafts += [self._outcome_draft(path, flight, body), *expiry]
+        self._driver.commit([event], drafts, change)
 
     def _last_look(self, flight: InFlight) -> dict[str, Any] | None:
         """Look once more after a failure: undo's drift check compares with what was left behind."""

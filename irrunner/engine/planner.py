@@ -59,6 +59,8 @@ class PlannedStep:
     """Nobody knows what it would send: a look failed. A plan with such a step is not complete."""
     undo: str = ""
     permissions: tuple[str, ...] = ()
+    expires_after_s: float | None = None
+    """After this time the effect is taken off again."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able data; calls in the order in which they are sent."""
@@ -69,6 +71,7 @@ class PlannedStep:
             "undo": self.undo or None,
             "params": dict(self.params), "permissions": list(self.permissions),
             "calls": [call_dict(call) for call in self.calls],
+            **({"expires_after_s": self.expires_after_s} if self.expires_after_s else {}),
         }  # fmt: skip
 
 
@@ -242,6 +245,7 @@ class Planner:
             self._path(view, step), step.id, type(step.kind).__name__.lower(), gate=view.gate,
             action=step.kind.action if isinstance(step.kind, Uses) else "",
             phase=step.phase or "", condition=condition, note=note, skipped=skipped,
+            expires_after_s=step.kind.expires_after_s if isinstance(step.kind, Uses) else None,
         )  # fmt: skip
 
     def _uses(self, view: View, step: Step, kind: Uses, condition: str) -> PlannedStep:

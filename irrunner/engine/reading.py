@@ -8,6 +8,7 @@ from typing import Any
 
 from irrunner.clock import Clock
 from irrunner.engine.compiled import Compiler
+from irrunner.engine.expiry import expiries_of
 from irrunner.engine.report import run_document
 from irrunner.journal.integrity import intact_row
 from irrunner.journal.records import Record
@@ -22,7 +23,8 @@ def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:
         JournalCorrupt: If its chain is broken.
     """
     row = intact_row(store, run)
-    return run_document(row, store.records(row.run_id), compiler)
+    records = store.records(row.run_id)
+    return run_document(row, records, compiler) | {"expiries": expiries_of(store, row, records)}
 
 
 def follow(store: Store, clock: Clock, run: str, *, every_s: float = 0.2) -> Iterator[Record]:

@@ -10,10 +10,11 @@ from irrunner.actions.registry import Registry
 from irrunner.clock import parse_iso
 from irrunner.engine import loaded as kinds
 from irrunner.engine.compiled import Compiler
+from irrunner.engine.expiry import UNDO_OUTCOME
 from irrunner.engine.loaded import LoadedRun, load_run
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.scopes import step_id_of
-from irrunner.engine.undo import UNDO_OUTCOME, outcomes_of
+from irrunner.engine.undo import outcomes_of
 from irrunner.errors import (
     EXIT_DONE,
     EXIT_ENVIRONMENT,

@@ -24,7 +24,7 @@ from irrunner.engine.loaded import RunFacts, started_draft
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.owner import LEASE_TTL_S, owner_name
 from irrunner.engine.planner import PlannedStep, Planner
-from irrunner.engine.report import run_document
+from irrunner.engine.reading import document
 from irrunner.engine.requests import approve_body
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services
@@ -39,7 +39,6 @@ from irrunner.errors import (
     SettingsError,
 )
 from irrunner.findings.model import Finding
-from irrunner.journal.integrity import intact_row
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
@@ -215,8 +214,7 @@ class Runner:
 
     def document(self, run_id: str) -> dict[str, Any]:
         """Return a run's document."""
-        row = intact_row(self.store, run_id)
-        return run_document(row, self.store.records(row.run_id), self.services.compiler)
+        return document(self.store, self.services.compiler, run_id)
 
     def plan(
         self, playbook: Playbook, inputs: Mapping[str, Any], finding: Finding | None, *, drill: bool = False
@@ -371,7 +369,9 @@ class Runner:
         return self.document(row.run_id)
 
     def resume_due(self) -> list[dict[str, Any]]:
-        """Take up every run that is due or orphaned, many at once; those that others took are left out.
+        """Take up every run that is due or orphaned, and take off every effect whose time is over.
+
+        Runs go on many at once; those that others took are left out.
 
         Raises:
             IRRunnerError: The first failure, after every other run went on.
@@ -381,6 +381,10 @@ class Runner:
         failures: list[IRRunnerError] = []
         for start in range(0, len(due), DUE_AT_ONCE):
             documents += self._resume_together(due[start : start + DUE_AT_ONCE], failures)
+        for expiry in self.store.due_expiries(iso(self.services.clock.now())):
+            with _kept(failures):
+                document = Undoing(self).expire(expiry)
+                documents += [document] if document else []
         if failures:
             raise failures[0]
         return documents

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from irrunner.actions.contract import AnyAction, Model, State
+from irrunner.actions.notify import SEND
 from irrunner.actions.registry import Registry
 from irrunner.actions.runtime import Done, Later, Progress
 from irrunner.actions.sending import Sender, SentCall
 from irrunner.actions.undo import UndoRun, UndoView, view_undo
 from irrunner.clock import iso
 from irrunner.engine import loaded as kinds
+from irrunner.engine.expiry import RETRY_S, TELLING, TOLD, UNDO_OUTCOME, message_of
 from irrunner.engine.loaded import RunFacts
 from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.stepping import Binding, Services, defects, error_of
@@ -28,7 +30,6 @@ from irrunner.journal.store import Lease, RunChange, Store, Timer
 from irrunner.vocabulary import Outcome, RunStatus, UndoPolicy
 
 UNDO_INTENT = "undo_intent"
-UNDO_OUTCOME = "undo_outcome"
 LOCK_WAIT_S = 1.0
 
 
@@ -118,6 +119,9 @@ class UndoDriver:
     observer: Callable[[str, str, Mapping[str, Any]], None]
     done: Mapping[str, Mapping[str, Any]]
     """Outcomes of an interrupted undo, by path."""
+    expiring: bool = False
+    """Whether nobody asked: an effect's time is over. What may pass is tried again, and people are told."""
+    _outcomes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def drive(self) -> RunStatus:
         """Undo what can be undone, and return the status.
@@ -131,6 +135,7 @@ class UndoDriver:
             known = self.done.get(item.path)
             if known is not None and known["outcome"] not in (Outcome.WAITING, Outcome.RUNNING):
                 outcomes[item.path] = str(known["outcome"])
+                self._outcomes[item.path] = known
                 continue
             self.store.renew(self.lease, LEASE_TTL_S)
             outcome, until = self._undo(item)
@@ -152,7 +157,7 @@ class UndoDriver:
         if item.after is None:
             reason = "possibly done, and its result was never seen: look at it, nothing was changed"
             return self._record(item, Outcome.UNKNOWN, reason), None
-        return self._restore(item, item.after), None
+        return self._restore(item, item.after)
 
     def _is_back(self, item: UndoItem) -> bool:
         """Whether somebody put it back already: then there is nothing to hold. Not knowing is holding."""
@@ -162,7 +167,7 @@ class UndoDriver:
             return False
         return item.after is not None and not view.restore and not view.drift
 
-    def _restore(self, item: UndoItem, after: State) -> str:
+    def _restore(self, item: UndoItem, after: State) -> tuple[str, datetime | None]:
         binding = _binding(self.services, self.undone, item)
         deadline = self.services.clock.now() + timedelta(seconds=item.action.timeout_s)
         sent: Sequence[SentCall] = ()
@@ -181,11 +186,23 @@ class UndoDriver:
             if isinstance(problem, JournalError | LeaseLost):
                 raise
             calls = [call.as_dict() for call in sent]
-            return self._record(item, Outcome.FAILED, problem.message, calls=calls, error=error_of(problem))
-        return self._record(
+            again_at = self._again_at(problem)
+            if again_at is not None:
+                reason = f"tried again at {iso(again_at)}: {problem.message}"
+                return self._record(item, Outcome.WAITING, reason, calls=calls, held=True), again_at
+            failed = self._record(item, Outcome.FAILED, problem.message, calls=calls, error=error_of(problem))
+            return failed, None
+        ended = self._record(
             item, progress.outcome, progress.reason, calls=[call.as_dict() for call in sent],
             verified=progress.verified, detail=dict(progress.outputs),
         )  # fmt: skip
+        return ended, None
+
+    def _again_at(self, problem: IRRunnerError) -> datetime | None:
+        """Return when an expiry is tried again, that failed through something that may pass; within a day."""
+        again_at = self.services.clock.now() + timedelta(seconds=RETRY_S)
+        passes = self.expiring and problem.retryable and again_at < self.facts.deadline_at
+        return again_at if passes else None
 
     def _lock(self, item: UndoItem, deadline: datetime) -> None:
         """Lock what the item changes: a run that contains it right now goes first.
@@ -217,7 +234,9 @@ class UndoDriver:
 
     def _record(self, item: UndoItem, outcome: Outcome, reason: str, **extra: Any) -> str:
         body = {"action": item.action.id, "outcome": outcome, "reason": reason, **extra}
-        self._append(UNDO_OUTCOME, item.path, body)
+        off = [(self.undone.run_id, item.path)] if outcome.good else []
+        self._append(UNDO_OUTCOME, item.path, body, RunChange(expiries_cleared=off))
+        self._outcomes[item.path] = body
         return outcome
 
     def _end(self, outcomes: Mapping[str, str], holds: Sequence[tuple[str, datetime]]) -> RunStatus:
@@ -230,8 +249,26 @@ class UndoDriver:
             self.store.unlock(self.lease)
             return RunStatus.WAITING
         status = RunStatus.PARTIAL if bad & set(outcomes.values()) else RunStatus.SUCCEEDED
+        if self.expiring:
+            self._tell()
         self._append(kinds.FINISHED, "", {"status": status}, RunChange(status=status, ended=True))
         return status
+
+    def _tell(self) -> None:
+        """Tell people what became of the effect, once: a message that may have been sent is not repeated."""
+        channel = self.services.settings.expiry_channel
+        told = any(record.kind == TELLING for record in self.store.records(self.facts.run_id))
+        if channel is None or told:
+            return
+        self._append(TELLING, "", {"channel": channel})
+        title, text = message_of(self.undone.run_id, self._outcomes, drill=self.facts.drill)
+        try:
+            port = self.services.local(self.facts.run_id)
+            answer = port.call(SEND, Channel=channel, Title=title, Body=text)
+            reason = "" if answer.get("Sent") else str(answer.get("Reason") or "no answer")
+        except IRRunnerError as problem:
+            reason = problem.message
+        self._append(TOLD, "", {"channel": channel, "sent": not reason, "reason": reason})
 
 
 def _binding(services: Services, undone: RunFacts, item: UndoItem) -> Binding:

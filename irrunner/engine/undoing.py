@@ -14,7 +14,7 @@ from irrunner.engine.undo import UndoDriver, UndoItem, outcomes_of, undo_items
 from irrunner.errors import InvalidArgument, RunBusy, RunNotResumable
 from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Draft
-from irrunner.journal.store import Lease, NewRun, RunChange, RunRow
+from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Timer
 from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import RunStatus
 
@@ -45,13 +45,27 @@ class Undoing:
         row = self._ended(intact_row(self._store, run))
         self._require_step(row, step)
         loaded = load_run(self._store.records(row.run_id), self._services.compiler)
-        now = self._services.clock.now()
-        facts = RunFacts(
-            self._runner.ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
-            now, now + timedelta(days=1),
-        )  # fmt: skip
         asked = {"run_id": row.run_id, "step": step, "release_credentials": release_credentials}
-        return self._drive(self._create(row, loaded, facts, asked), asked, {})
+        return self._drive(self._create(row, loaded, asked), asked, {})
+
+    def expire(self, expiry: Timer) -> dict[str, Any] | None:
+        """Take off an effect whose time is over, by an undo of its step; None while its run still acts.
+
+        Args:
+            expiry: The due item; it is removed in the commit that makes the undo.
+
+        Raises:
+            RunBusy: If another process took it up meanwhile.
+        """
+        row = intact_row(self._store, expiry.run_id)
+        if row.status is RunStatus.RUNNING and row.owner is not None:
+            return None
+        asked = {
+            "run_id": row.run_id, "step": expiry.path, "release_credentials": False,
+            "expired_at": expiry.due_at,
+        }  # fmt: skip
+        loaded = load_run(self._store.records(row.run_id), self._services.compiler)
+        return self._drive(self._create(row, loaded, asked, takes=expiry), asked, {})
 
     def resume(self, row: RunRow) -> dict[str, Any]:
         """Go on with an undo that was interrupted or that held something.
@@ -111,7 +125,14 @@ class Undoing:
             )
         return row
 
-    def _create(self, row: RunRow, loaded: LoadedRun, facts: RunFacts, asked: Mapping[str, Any]) -> Lease:
+    def _create(
+        self, row: RunRow, loaded: LoadedRun, asked: Mapping[str, Any], takes: Timer | None = None
+    ) -> Lease:
+        now = self._services.clock.now()
+        facts = RunFacts(
+            self._runner.ids.run_id(), loaded.facts.where, loaded.facts.drill, loaded.facts.inputs, None,
+            now, now + timedelta(days=1),
+        )  # fmt: skip
         caller = self._services.cloud.caller()
         extra = {
             "undo": dict(asked),
@@ -121,28 +142,36 @@ class Undoing:
         new = NewRun(
             run_id=facts.run_id, incident_id=row.incident_id, incident_key="", event_key="",
             playbook_id=playbook.id, playbook_version=playbook.version, playbook_sha256=playbook.sha256,
-            title=f"undo of {row.run_id}", account_id=row.account_id, region=row.region,
+            title=f"expiry of {takes.path} of {row.run_id}" if takes else f"undo of {row.run_id}",
+            account_id=row.account_id, region=row.region,
             severity=row.severity, drill=row.drill, undoes=row.run_id,
         )  # fmt: skip
         draft = started_draft(playbook, facts, self._services.registry, extra)
-        return self._store.create_run(new, [draft], self._runner.owner, LEASE_TTL_S)
+        return self._store.create_run(new, [draft], self._runner.owner, LEASE_TTL_S, takes=takes)
 
     def _drive(
         self, lease: Lease, asked: Mapping[str, Any], done: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Any]:
         undone = intact_records(self._store, asked["run_id"])
-        items = _chosen(undo_items(undone, self._services.registry), asked["step"])
+        items = undo_items(undone, self._services.registry)
+        if "expired_at" in asked:
+            items = [item for item in items if item.path == asked["step"]]
+        else:
+            items = _chosen(items, asked["step"])
         run_id, observer = lease.run_id, self._runner.observer
         driver = UndoDriver(
             services=self._services, store=self._store, lease=lease, items=items, undone=facts_of(undone[0]),
             facts=facts_of(self._store.records(run_id)[0]), release_credentials=asked["release_credentials"],
             observer=lambda kind, path, body: observer(run_id, kind, path, body) if observer else None,
-            done=done,
+            done=done, expiring="expired_at" in asked,
         )  # fmt: skip
+        given_back = not driver.expiring  # nobody watches an expiry: its lease runs out, and it is due again
         try:
             driver.drive()
+            given_back = True
         finally:
-            self._store.release(lease)
+            if given_back:
+                self._store.release(lease)
         return self._runner.document(run_id)
 
 

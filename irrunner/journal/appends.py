@@ -17,6 +17,7 @@ from irrunner.errors import IRRunnerError, JournalUnavailable, LeaseLost
 from irrunner.journal.ended import enter_ended
 from irrunner.journal.records import Draft, Record, canonical, seal_text
 from irrunner.journal.schema import locks, records, requests, runs, timers
+from irrunner.journal.store import EXPIRY
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
@@ -184,8 +185,11 @@ def _change_run(connection: Connection, run_id: str, change: RunChange, head: He
         connection.execute(update(runs).where(runs.c.run_id == run_id).values(values))
     if change.requests_settled:
         _settle(connection, run_id, change.requests_settled, at)
+    for of_run, path in change.expiries_cleared:
+        same = and_(timers.c.run_id == of_run, timers.c.path == path, timers.c.purpose == EXPIRY)
+        connection.execute(delete(timers).where(same))
     if change.ended:
-        connection.execute(delete(timers).where(timers.c.run_id == run_id))
+        connection.execute(delete(timers).where(timers.c.run_id == run_id, timers.c.purpose != EXPIRY))
         connection.execute(delete(locks).where(locks.c.run_id == run_id))
         enter_ended(connection, run_id, head.status, at, head.records, head_sha256=head.sha256)
     else:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import and_, delete, insert, or_, select
 
-from irrunner.errors import RunExists, RunNotFound, RunNotResumable
+from irrunner.errors import RunBusy, RunExists, RunNotFound, RunNotResumable
 from irrunner.journal.appends import Head, HotStatements, record_rows
 from irrunner.journal.records import GENESIS, Draft
-from irrunner.journal.schema import requests, run_events, runs
+from irrunner.journal.schema import requests, run_events, runs, timers
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from irrunner.journal.store import Lease, NewRun
+    from irrunner.journal.store import Lease, NewRun, Timer
 
 
 def create(
@@ -76,6 +76,22 @@ def ask(connection: Connection, run_id: str, kind: str, body: str, now: str) -> 
     row = {"run_id": run_id, "kind": kind, "body": body, "at": now}
     key = connection.execute(insert(requests).values(row)).inserted_primary_key
     return int(key[0]) if key else 0
+
+
+def take_expiry(connection: Connection, timer: Timer) -> None:
+    """Remove an expiry, for the run that carries it out.
+
+    Raises:
+        RunBusy: If it is not there any more, or was moved.
+    """
+    same = and_(
+        timers.c.run_id == timer.run_id,
+        timers.c.path == timer.path,
+        timers.c.purpose == timer.purpose,
+        timers.c.due_at == timer.due_at,
+    )
+    if connection.execute(delete(timers).where(same)).rowcount == 0:
+        raise RunBusy(f"run {timer.run_id}: the expiry of {timer.path} was taken up or cancelled by another")
 
 
 def storable(value: Any) -> Any:

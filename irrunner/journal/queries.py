@@ -11,7 +11,7 @@ from irrunner.errors import JournalCorrupt, RunNotFound
 from irrunner.journal.leases import free
 from irrunner.journal.records import Record
 from irrunner.journal.schema import records, requests, run_events, runs, timers
-from irrunner.journal.store import Request, RunRow, Timer
+from irrunner.journal.store import EXPIRY, Request, RunRow, Timer
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
@@ -53,11 +53,19 @@ def of_event(event_key: str) -> ColumnElement[bool]:
 
 def list_due(connection: Connection, now: str) -> list[str]:
     """Return open runs that nobody drives and that have something to do, oldest first."""
-    timer = exists().where(and_(timers.c.run_id == runs.c.run_id, timers.c.due_at <= now))
+    of_run = and_(timers.c.run_id == runs.c.run_id, timers.c.purpose != EXPIRY)
+    timer = exists().where(and_(of_run, timers.c.due_at <= now))
     request = exists().where(and_(requests.c.run_id == runs.c.run_id, requests.c.settled_at.is_(None)))
     orphaned = runs.c.lease_owner.is_not(None)
     due = and_(runs.c.ended_at.is_(None), free(now), or_(orphaned, timer, request))
     return list(connection.execute(select(runs.c.run_id).where(due).order_by(runs.c.run_id)).scalars())
+
+
+def list_due_expiries(connection: Connection, now: str) -> list[Timer]:
+    """Return the expiries that are due, oldest first; their runs may have ended."""
+    due = and_(timers.c.purpose == EXPIRY, timers.c.due_at <= now)
+    order = (timers.c.due_at, timers.c.run_id, timers.c.path)
+    return [_timer(row) for row in connection.execute(select(timers).where(due).order_by(*order))]
 
 
 def list_records(connection: Connection, run_id: str, after_seq: int) -> list[Record]:
@@ -81,12 +89,17 @@ def list_requests(connection: Connection, run_id: str) -> list[Request]:
 def list_timers(connection: Connection, run_id: str) -> list[Timer]:
     """Return a run's timers, the next one first."""
     found = connection.execute(select(timers).where(timers.c.run_id == run_id).order_by(timers.c.due_at))
-    return [Timer(row.run_id, row.path, row.purpose, row.attempt, row.due_at) for row in found]
+    return [_timer(row) for row in found]
+
+
+def _timer(row: Row[Any]) -> Timer:
+    return Timer(row.run_id, row.path, row.purpose, row.attempt, row.due_at)
 
 
 def _select_runs(now: str) -> Select[Any]:
     owner = case((runs.c.lease_expires_at > now, runs.c.lease_owner)).label("owner")
-    next_timer = select(func.min(timers.c.due_at)).where(timers.c.run_id == runs.c.run_id).scalar_subquery()
+    of_run = and_(timers.c.run_id == runs.c.run_id, timers.c.purpose != EXPIRY)
+    next_timer = select(func.min(timers.c.due_at)).where(of_run).scalar_subquery()
     return select(*_RUN_COLUMNS, owner, next_timer.label("next_timer_at"))
 
 

@@ -82,13 +82,17 @@ class SqlStore:
         self._writer: Connection | None = None
         self._appends: GroupCommit[Append] = GroupCommit(self._flush)
 
-    def create_run(self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float) -> Lease:
+    def create_run(
+        self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float, *, takes: Timer | None = None
+    ) -> Lease:
         """See :class:`irrunner.journal.store.Store`."""
         texts = [(draft, canonical(draft.body)) for draft in drafts]
         lease = Lease(run.run_id, owner, epoch=1)
 
         def write(connection: Connection) -> None:
             now, expires_at = self._now(), self._now(ttl_s)
+            if takes is not None:
+                creation.take_expiry(connection, takes)
             creation.create(connection, self._hot, run, lease, texts, now=now, expires_at=expires_at)
 
         self._write(write)
@@ -155,6 +159,14 @@ class SqlStore:
     def timers(self, run_id: str) -> list[Timer]:
         """See :class:`irrunner.journal.store.Store`."""
         return self._read(lambda c: queries.list_timers(c, run_id))
+
+    def due_expiries(self, now: str) -> list[Timer]:
+        """See :class:`irrunner.journal.store.Store`."""
+        return self._read(lambda c: queries.list_due_expiries(c, now))
+
+    def undos_of(self, run_id: str) -> list[RunRow]:
+        """See :class:`irrunner.journal.store.Store`."""
+        return self._read(lambda c: queries.list_runs(c, self._now(), runs.c.undoes == run_id))
 
     def due_runs(self, now: str) -> list[str]:
         """See :class:`irrunner.journal.store.Store`."""

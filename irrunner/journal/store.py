@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from irrunner.journal.records import Draft, Record
 from irrunner.vocabulary import RunStatus
+
+EXPIRY: Final = "expiry"
+"""Purpose of a timer that outlives its run: then an effect of its step is taken off again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,15 @@ class RunChange:
 
     status: RunStatus | None = None
     ended: bool = False
-    """Release locks and the lease, drop timers, and add the run's head to the store-wide chain of ended runs.
+    """Release locks and the lease, drop timers (but of expiries), and add the run's head to the store-wide
+    chain of ended runs.
 
     Whoever appends later gets LeaseLost."""
     timers_set: Sequence[Timer] = field(default=())
     timers_cleared: Sequence[tuple[str, str, int]] = field(default=())
     """(path, purpose, attempt)."""
+    expiries_cleared: Sequence[tuple[str, str]] = field(default=())
+    """(run, path) of effects, of whatever run, that are off now."""
     requests_settled: Sequence[int] = field(default=())
     severity: float | None = None
 
@@ -119,11 +125,21 @@ class ChainReport:
 class Store(Protocol):
     """Durable runs. Every method that writes returns after the commit is on disk."""
 
-    def create_run(self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float) -> Lease:
+    def create_run(
+        self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float, *, takes: Timer | None = None
+    ) -> Lease:
         """Insert the run with its first records and take its lease, in one commit.
+
+        Args:
+            run: The run.
+            drafts: Its first records.
+            owner: Who drives it.
+            ttl_s: How long the lease lasts, in seconds.
+            takes: The expiry that the run carries out: it is removed in the same commit.
 
         Raises:
             RunExists: If an open run of (playbook, incident key) exists (carries its id).
+            RunBusy: If another process took the expiry, or it was cancelled.
             JournalUnavailable: If the store cannot be written.
         """
 
@@ -188,6 +204,12 @@ class Store(Protocol):
 
     def timers(self, run_id: str) -> list[Timer]:
         """Return the run's timers."""
+
+    def due_expiries(self, now: str) -> list[Timer]:
+        """Return the expiries that are due, of runs that are open or have ended, oldest first."""
+
+    def undos_of(self, run_id: str) -> list[RunRow]:
+        """Return the runs that undo a run, newest first."""
 
     def due_runs(self, now: str) -> list[str]:
         """Return open runs without a live owner that have a due timer, an open request, or were orphaned.

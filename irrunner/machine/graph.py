@@ -65,7 +65,9 @@ class State:
 
 
 def _kind_facts(kind: StepKind) -> dict[str, Any]:
-    if isinstance(kind, Uses | WaitUntil):
+    if isinstance(kind, Uses):
+        return {"action": kind.action, "expires_after_s": kind.expires_after_s}
+    if isinstance(kind, WaitUntil):
         return {"action": kind.action}
     if isinstance(kind, Run):
         return {"calls": kind.playbook}

@@ -143,6 +143,9 @@ def _check_action(draft: Draft, registry: Registry, step: Step, kind: Uses | Wai
     action = registry.get(kind.action)
     yield from _check_params(draft, step, kind.params, action.Params, place)
     acts = any(permission.use == "act" for permission in action.permissions)
+    if isinstance(kind, Uses) and kind.expires_after_s and not action.may_expire:
+        message = f"{kind.action} cannot expire: only a block may come off by itself; remove `expires_after`"
+        yield Problem(draft.place(step.place, "expires_after"), "bad-value", message)
     if isinstance(kind, WaitUntil) and (acts or action.risk is not Risk.NONE):
         message = f"{kind.action} changes something; `wait` polls with an action that only reads"
         yield Problem(place, "wait-must-read", message)

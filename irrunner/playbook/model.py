@@ -72,6 +72,8 @@ class Uses:
     params: Mapping[str, Value]
     exempt: str | None = None
     """Reason why a destructive action needs no approval here."""
+    expires_after_s: float | None = None
+    """After this time the effect is taken off again, by the action's own undo."""
 
 
 @dataclass(frozen=True, slots=True)

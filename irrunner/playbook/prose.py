@@ -155,7 +155,14 @@ def _wait(kind: Wait | WaitUntil) -> str:
 def _uses(kind: Uses, registry: Registry) -> str:
     action = registry.get(kind.action)
     exempt = f" Not asked for, because: {_plain(kind.exempt)}." if kind.exempt else ""
-    return f"{action.title.rstrip('.')} (`{kind.action}`, {action.risk} risk){_params(kind.params)}.{exempt}"
+    told = f"{action.title.rstrip('.')} (`{kind.action}`, {action.risk} risk){_params(kind.params)}."
+    return f"{told}{exempt}{_expiry(kind)}"
+
+
+def _expiry(kind: Uses) -> str:
+    if not kind.expires_after_s:
+        return ""
+    return f" Taken off again by itself after {duration_text(kind.expires_after_s)}."
 
 
 def _params(params: Mapping[str, Value]) -> str:

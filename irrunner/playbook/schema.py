@@ -135,6 +135,7 @@ def _step_properties(actions: list[str]) -> Json:
         "uses": _words(actions),
         "with": {"type": "object"},
         "exempt": TEXT,
+        "expires_after": DURATION,
         "then": STEPS,
         "otherwise": STEPS,
         "approve": _approve(count),

@@ -201,7 +201,8 @@ class StepReader(Reader):
 def _uses(reader: StepReader, fields: Fields, place: Place) -> Uses:
     action = reader.text(fields["uses"][1])
     exempt = reader.get(fields, "exempt", reader.text, None)
-    return Uses(action, reader.params(fields, place, action), exempt)
+    expires_after_s = reader.get(fields, "expires_after", reader.duration, None)
+    return Uses(action, reader.params(fields, place, action), exempt, expires_after_s)
 
 
 def _approve(reader: StepReader, fields: Fields, place: Place) -> Approve:

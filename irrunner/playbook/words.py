@@ -33,7 +33,7 @@ PLAYBOOK_KEYS = (
 )  # fmt: skip
 MODIFIERS = ("id", "title", "phase", "when", "for_each", "as", "at_most", "on_failure")
 KIND_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "uses": ("with", "exempt", "timeout", "retry"),
+    "uses": ("with", "exempt", "expires_after", "timeout", "retry"),
     "approve": ("then", "otherwise"),
     "parallel": (),
     "choose": ("otherwise",),

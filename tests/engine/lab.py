@@ -160,6 +160,7 @@ class _Value(Action[ValueParams, ValueState]):
     undo_note="puts the value back that was there before",
     timeout_s=60,
     consistency_s=2,
+    may_expire=True,
 )
 class SetValue(_Value):
     """Set a value."""

@@ -79,6 +79,9 @@ BROKEN = [
     ("wait-must-read", "reads", """
         - {id: a, wait: {until: '${{ poll.running }}', uses: »test.destroy, with: {instance_id: i-1}}}
     """),
+    ("bad-value", "cannot expire", """
+        - {id: a, uses: test.destroy, exempt: a drill, with: {instance_id: i-1}, expires_after: »24h}
+    """),
     ("expression-wanted", "one expression", "- {id: a, READ, when: »inputs.x}"),
     ("expression-syntax", "Syntax", "- {id: a, READ, when: '${{ 1 +» }}'}"),
     ("expression-type", "4.0", "- {id: a, READ, when: '${{ finding.severity »>= 4 }}'}"),

@@ -1,0 +1,117 @@
+"""Effects that expire: which steps have one, when it is taken off again, and what became of that.
+
+A step with ``expires_after`` leaves a due item in the store, in the commit of its outcome; the run ends as
+usual. ``irrunner resume --due`` makes of a due item an undo run of that one step, in one commit, so that it
+is taken off once, however many processes look, and an interrupted one is taken up like any undo run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from irrunner.clock import iso
+from irrunner.errors import ExpiryUnguarded
+from irrunner.journal.records import Draft, Record
+from irrunner.journal.store import EXPIRY, RunChange, RunRow, Store, Timer
+from irrunner.playbook.model import Uses
+from irrunner.playbook.scalars import duration_text
+from irrunner.vocabulary import Outcome
+
+if TYPE_CHECKING:
+    from irrunner.playbook.model import Playbook
+
+SET: Final = "expiry_set"
+TELLING: Final = "expiry_telling"
+TOLD: Final = "expiry_told"
+UNDO_OUTCOME: Final = "undo_outcome"
+RETRY_S: Final = 300.0
+"""How long after a failure that may pass an effect is taken off anew."""
+
+
+def require_guard(playbook: Playbook) -> None:
+    """Do nothing if no step of a playbook, or of those it runs, has an effect that expires.
+
+    Raises:
+        ExpiryUnguarded: If one has: no server is there that takes it off.
+    """
+    expiring = [
+        f"{step.id} (after {duration_text(step.kind.expires_after_s)})"
+        for each in playbook.closure().values()
+        for step in each.walk()
+        if isinstance(step.kind, Uses) and step.kind.expires_after_s
+    ]
+    if expiring:
+        raise ExpiryUnguarded(
+            f"{playbook.id}: {', '.join(expiring)} shall come off by itself, and there is no server to do it",
+            hint="give --no-expiry-guard, and let `irrunner resume --due` run by a timer (cron, systemd)",
+        )
+
+
+def set_expiry(run_id: str, path: str, after_s: float, now: datetime) -> tuple[Draft, RunChange]:
+    """Return what an effect's outcome is committed with, so that it is taken off later.
+
+    Args:
+        run_id: The run.
+        path: Its step.
+        after_s: How long the effect shall last, seconds.
+        now: When it was there.
+    """
+    due_at = iso(now + timedelta(seconds=after_s))
+    draft = Draft(SET, {"due_at": due_at, "after_s": after_s}, path)
+    return draft, RunChange(timers_set=[Timer(run_id, path, EXPIRY, 0, due_at)])
+
+
+def expiries_of(store: Store, row: RunRow, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return the effects of a run that expire, and what became of them.
+
+    Returns:
+        Of each step ``{"id", "due_at", "state", "run_id", "reason"}``; state is ``pending``, ``running``
+        (its undo is under way), ``taken_off`` or ``left_on`` (changed by somebody, or it failed).
+    """
+    due = {record.path: str(record.body["due_at"]) for record in records if record.kind == SET}
+    if not due:
+        return []
+    pending = {timer.path for timer in store.timers(row.run_id) if timer.purpose == EXPIRY}
+    undos = [
+        (undo, {each.path: each.body for each in store.records(undo.run_id) if each.kind == UNDO_OUTCOME})
+        for undo in store.undos_of(row.run_id)
+    ]
+    return [
+        {"id": path, "due_at": due_at}
+        | ({"state": "pending", "run_id": None, "reason": ""} if path in pending else _ended(path, undos))
+        for path, due_at in due.items()
+    ]
+
+
+def _ended(path: str, undos: Sequence[tuple[RunRow, Mapping[str, Mapping[str, Any]]]]) -> dict[str, Any]:
+    """Return what the newest undo of a step has come to."""
+    for undo, outcomes in undos:
+        outcome = outcomes.get(path)
+        if outcome is not None and Outcome(outcome["outcome"]).good:
+            return {"state": "taken_off", "run_id": undo.run_id, "reason": ""}
+    for undo, outcomes in undos:
+        if not undo.status.ended:
+            return {"state": "running", "run_id": undo.run_id, "reason": ""}
+        if path in outcomes:
+            return {"state": "left_on", "run_id": undo.run_id, "reason": outcomes[path]["reason"]}
+    return {"state": "taken_off", "run_id": None, "reason": "nothing of it was left"}
+
+
+def message_of(run_id: str, outcomes: Mapping[str, Mapping[str, Any]], *, drill: bool) -> tuple[str, str]:
+    """Return title and body of what people are told of an expiry.
+
+    Args:
+        run_id: The run whose effect it was.
+        outcomes: Outcomes of its undo, by path.
+        drill: Whether it is a drill.
+    """
+    left = [path for path, body in outcomes.items() if not Outcome(body["outcome"]).good]
+    paths = ", ".join(left or outcomes) or "nothing"
+    what = f"expired, and NOT taken off: {paths}" if left else f"expired, and taken off: {paths}"
+    lines = [
+        f"{path}: {body['action']}: {body['outcome']} {body['reason']}" for path, body in outcomes.items()
+    ]
+    command = f"irrunner undo {run_id}" if left else f"irrunner show {run_id}"
+    return f"{'[DRILL] ' if drill else ''}{what}", "\n".join([*lines, command])
