@@ -11,7 +11,7 @@ from typing import Any, Final
 
 _READING_VERBS: Final = (
     "Describe", "Get", "List", "Lookup", "Head", "Search", "BatchGet", "Simulate", "Select", "Decode",
-    "Assume", "Decrypt", "GenerateDataKey", "Verify",
+    "Assume", "Decrypt", "GenerateDataKey", "GenerateCredentialReport", "Verify",
 )  # fmt: skip
 
 

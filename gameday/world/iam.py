@@ -16,6 +16,7 @@ from gameday.world.services import Scene, StrictLayer
 
 USER_INLINE_QUOTA: Final = 2048
 ROLE_INLINE_QUOTA: Final = 10_240
+TRUST_QUOTA: Final = 2048
 _PROTECTED_PATHS: Final = ("/aws-service-role/", "/aws-reserved/")
 
 
@@ -38,6 +39,12 @@ def check_user_quota(scene: Scene) -> None:
     """Refuse inline policies of a user beyond the quota."""
     user = seam.iam(scene.account).users.get(scene.params.get("UserName", ""))
     _check_quota("user", user, scene.params, USER_INLINE_QUOTA)
+
+
+def check_trust_quota(scene: Scene) -> None:
+    """Refuse a trust policy beyond the quota."""
+    if len("".join(str(scene.params.get("PolicyDocument", "")).split())) > TRUST_QUOTA:
+        raise Refusal("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {TRUST_QUOTA}", 409)
 
 
 def check_own_key(scene: Scene) -> None:
@@ -66,7 +73,7 @@ LAYER: Final = StrictLayer(
         "iam:DeleteRolePolicy": (check_unprotected,),
         "iam:AttachRolePolicy": (check_unprotected,),
         "iam:DetachRolePolicy": (check_unprotected,),
-        "iam:UpdateAssumeRolePolicy": (check_unprotected,),
+        "iam:UpdateAssumeRolePolicy": (check_unprotected, check_trust_quota),
         "iam:DeleteRole": (check_unprotected,),
         "iam:GetAccessKeyLastUsed": (check_own_key,),
         "iam:PutUserPolicy": (check_user_quota,),

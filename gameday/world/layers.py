@@ -6,6 +6,7 @@ from typing import Final
 
 from gameday.world import (
     cloudtrail_lookup,
+    credential_report,
     ebs,
     ec2,
     guardduty,
@@ -29,4 +30,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     organizations.LAYER,
     guardduty.LAYER,
     cloudtrail_lookup.LAYER,
+    credential_report.LAYER,
 )

@@ -1,0 +1,115 @@
+"""Whose credentials they are, what they made, and how they are taken away."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from gameday.world.content import Place, build_role, circulate, role_session
+from tests.contracts.bench import Bench
+from tests.contracts.row import Row, Values
+from tests.contracts.rows.iam import erase_role, erase_user, user
+
+STOLEN = "ASIA2222222222STOLEN"
+
+
+def client_of(bench: Bench, service: str, access_key_id: str) -> Any:
+    """Return a client of an intruder; the world looks at the key's id alone."""
+    return boto3.client(
+        service,
+        region_name=bench.world.region,
+        endpoint_url=bench.world.endpoint_url,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key="stolen",
+        aws_session_token="stolen" if access_key_id.startswith("ASIA") else None,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def user_key(bench: Bench) -> Values:
+    """A finding of alice's key."""
+    return {"access_key_id": bench.resources["access_key_id"], "user_name": "alice", "user_type": "IAMUser"}
+
+
+def instance_session(bench: Bench) -> Values:
+    """A finding of the instance's credentials, used from elsewhere."""
+    name, instance = bench.resources["role_name"], bench.resources["instance_id"]
+    place = Place(bench.account, bench.world.region, 1)
+    circulate(bench.world.sessions, role_session(place, build_role(place, name), instance), STOLEN)
+    client_of(bench, "ec2", STOLEN).describe_instances()
+    return {"access_key_id": STOLEN}
+
+
+def persistence(bench: Bench) -> Values:
+    """Alice's key makes another user, with a key, which makes a third."""
+    key_id = bench.resources["access_key_id"]
+    iam = client_of(bench, "iam", key_id)
+    iam.create_user(UserName="backdoor")
+    made = iam.create_access_key(UserName="backdoor")["AccessKey"]["AccessKeyId"]
+    client_of(bench, "iam", made).create_user(UserName="deeper")
+    return {"access_key_id": key_id}
+
+
+def password(bench: Bench) -> Values:
+    """Alice, with a password."""
+    bench.client("iam").create_login_profile(UserName="alice", Password="Correct-Horse-7")
+    return {"user_name": "alice"}
+
+
+def trusted_role(bench: Bench) -> Values:
+    """The role of the instance."""
+    return {"role_name": bench.resources["role_name"]}
+
+
+def role_open_to_all(bench: Bench) -> Values:
+    """A role whose trust policy is too long to be added to."""
+    names = [f"arn:aws:iam::{200_000_000_000 + number}:root" for number in range(50)]
+    statement = {"Effect": "Allow", "Principal": {"AWS": names}, "Action": "sts:AssumeRole"}
+    found = build_role(Place(bench.account, bench.world.region, 1), "partners")
+    found.assume_role_policy_document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return {"role_name": "partners", "mode": "deny-all"}
+
+
+def other_trust(bench: Bench, values: Values) -> None:
+    """Somebody writes another trust policy."""
+    statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [statement, statement]}
+    bench.client("iam").update_assume_role_policy(
+        RoleName=values["role_name"], PolicyDocument=json.dumps(document)
+    )
+
+
+def role_by_arn(bench: Bench) -> Values:
+    """A finding that names a role session by its ARN."""
+    name = bench.resources["role_name"]
+    return {"principal_arn": f"arn:aws:sts::{bench.account}:assumed-role/{name}/somebody"}
+
+
+def erase_named_role(bench: Bench, values: Values) -> None:
+    """Somebody deletes the role."""
+    del values
+    erase_role(bench, {"role_name": bench.resources["role_name"]})
+
+
+ROWS = (
+    Row("aws.iam.route-credential", user_key, None),
+    Row("aws.iam.route-credential", instance_session, erase_named_role, name="instance"),
+    Row("aws.iam.route-credential", role_by_arn, erase_named_role, name="role"),
+    Row("aws.iam.find-principal-changes", persistence, None),
+    Row("aws.iam.list-mfa-devices", user, erase_user),
+    Row("aws.iam.get-credential-report", lambda _: {"user_names": ["alice"]}, None),
+    Row(
+        "aws.iam.remove-console-login", password, erase_user, operations=("iam:DeleteLoginProfile",),
+    ),
+    Row(
+        "aws.iam.restrict-role-trust", trusted_role, erase_role,
+        operations=("iam:UpdateAssumeRolePolicy",), drift=other_trust,
+    ),
+    Row(
+        "aws.iam.restrict-role-trust", role_open_to_all, erase_role,
+        operations=("iam:UpdateAssumeRolePolicy",), drift=other_trust, name="too-long",
+    ),
+)  # fmt: skip
