@@ -14,6 +14,7 @@ from gameday.world import (
     kms,
     locks,
     organizations,
+    scp,
     sts,
     tags,
 )
@@ -31,4 +32,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     cloudtrail_lookup.LAYER,
     credential_report.LAYER,
+    scp.LAYER,
 )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.world import scp
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -28,5 +30,5 @@ class Section:
 REGIONAL: Final[tuple[Section, ...]] = ()
 """Sections under ``accounts/<id>/regions/<region>``."""
 
-GLOBAL: Final[tuple[Section, ...]] = ()
+GLOBAL: Final[tuple[Section, ...]] = (Section("service_control_policies", "organizations", scp.shown),)
 """Sections under ``accounts/<id>``, of services that have no Regions."""

@@ -29,6 +29,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.restrict-role-trust": "irrunner.actions.iam.role_trust",
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
     "aws.iam.route-credential": "irrunner.actions.iam.route",
+    "aws.organizations.deny-account": "irrunner.actions.organizations.deny_account",
     "aws.sts.whoami": "irrunner.actions.sts",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",

@@ -172,8 +172,11 @@ class RestrictRoleTrust(SetValue[RestrictRoleTrustParams, TrustState]):
 
 
 def unchangeable(role: Role) -> str | None:
-    """Return why a role's policies cannot be changed, and what to do instead; None where they can."""
-    if role.role_name.startswith("AWSReservedSSO_") or role.path.startswith("/aws-reserved/"):
+    """Return why a role's policies cannot be changed, and what to do instead; None where they can.
+
+    The path decides, which AWS alone can give: an intruder may call a role of his like one of AWS's.
+    """
+    if role.path.startswith("/aws-reserved/"):
         return (
             f"{role.role_name} belongs to IAM Identity Center, which keeps its policies: remove the account"
             " assignment (aws.sso-admin.remove-account-assignment), and revoke the sessions by the"

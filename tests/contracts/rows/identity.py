@@ -94,6 +94,18 @@ def erase_named_role(bench: Bench, values: Values) -> None:
     erase_role(bench, {"role_name": bench.resources["role_name"]})
 
 
+def member(bench: Bench) -> Values:
+    """The incident's account."""
+    return {"target_id": bench.account, "break_glass_roles": ["break-glass"]}
+
+
+def known_policy(bench: Bench) -> Values:
+    """The policy was made by an earlier incident, in another account."""
+    values = member(bench) | {"target_id": bench.world.organisation.members[1]}
+    bench.run(bench.registry.get("aws.organizations.deny-account"), values)
+    return member(bench)
+
+
 ROWS = (
     Row("aws.iam.route-credential", user_key, None),
     Row("aws.iam.route-credential", instance_session, erase_named_role, name="instance"),
@@ -111,5 +123,13 @@ ROWS = (
     Row(
         "aws.iam.restrict-role-trust", role_open_to_all, erase_role,
         operations=("iam:UpdateAssumeRolePolicy",), drift=other_trust, name="too-long",
+    ),
+    Row(
+        "aws.organizations.deny-account", member, None,
+        operations=("organizations:CreatePolicy", "organizations:AttachPolicy"),
+    ),
+    Row(
+        "aws.organizations.deny-account", known_policy, None,
+        operations=("organizations:AttachPolicy",), name="known-policy",
     ),
 )  # fmt: skip
