@@ -11,6 +11,7 @@ from gameday.world import (
     ec2,
     guardduty,
     iam,
+    identity_center,
     kms,
     locks,
     organizations,
@@ -33,4 +34,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     cloudtrail_lookup.LAYER,
     credential_report.LAYER,
     scp.LAYER,
+    identity_center.LAYER,
 )

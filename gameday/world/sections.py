@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import scp
+from gameday.world import identity_center, scp
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,10 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = ()
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("permission_sets", "ssoadmin", identity_center.shown_sets),
+    Section("account_assignments", "ssoadmin", identity_center.shown_assignments),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = (Section("service_control_policies", "organizations", scp.shown),)

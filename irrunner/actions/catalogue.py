@@ -30,6 +30,8 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
     "aws.iam.route-credential": "irrunner.actions.iam.route",
     "aws.organizations.deny-account": "irrunner.actions.organizations.deny_account",
+    "aws.sso-admin.remove-account-assignment": "irrunner.actions.sso_admin.assignment",
+    "aws.sso-admin.revoke-permission-set-sessions": "irrunner.actions.sso_admin.revocation",
     "aws.sts.whoami": "irrunner.actions.sts",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",

@@ -9,10 +9,12 @@ import boto3
 from botocore.config import Config
 
 from gameday.world.content import Place, build_role, circulate, role_session
+from gameday.world.identity_center import build_permission_set, center, provision, role_name
 from tests.contracts.bench import Bench
 from tests.contracts.row import Row, Values
 from tests.contracts.rows.iam import erase_role, erase_user, user
 
+IDENTITY = "94d81498-1234-1234-1234-abcdef012345"
 STOLEN = "ASIA2222222222STOLEN"
 
 
@@ -106,6 +108,44 @@ def known_policy(bench: Bench) -> Values:
     return member(bench)
 
 
+def assignment(bench: Bench) -> Values:
+    """A user of Identity Center who has a permission set in the incident's account."""
+    arn = build_permission_set(
+        bench.world.organisation.management, bench.world.region, "Admin", accounts={bench.account: IDENTITY}
+    )
+    return {"permission_set_arn": arn, "principal_id": IDENTITY}
+
+
+def permission_set(bench: Bench) -> Values:
+    """The same permission set, found by its role."""
+    assignment(bench)
+    backend = center(bench.world.organisation.management, bench.world.region)
+    return {"role_name": role_name(backend.permission_sets[0]), "issued_before": "2026-01-01T00:00:00Z"}
+
+
+def permission_set_with_policy(bench: Bench) -> Values:
+    """A permission set that has an inline policy."""
+    values = permission_set(bench)
+    found = center(bench.world.organisation.management, bench.world.region).permission_sets[0]
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    found.inline_policy = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    provision(found, bench.account)
+    return values
+
+
+def erase_permission_set(bench: Bench, values: Values) -> None:
+    """Somebody deletes the permission set."""
+    del values
+    center(bench.world.organisation.management, bench.world.region).permission_sets.clear()
+
+
+def other_inline_policy(bench: Bench, values: Values) -> None:
+    """Somebody writes another inline policy."""
+    del values
+    found = center(bench.world.organisation.management, bench.world.region).permission_sets[0]
+    found.inline_policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
 ROWS = (
     Row("aws.iam.route-credential", user_key, None),
     Row("aws.iam.route-credential", instance_session, erase_named_role, name="instance"),
@@ -131,5 +171,19 @@ ROWS = (
     Row(
         "aws.organizations.deny-account", known_policy, None,
         operations=("organizations:AttachPolicy",), name="known-policy",
+    ),
+    Row(
+        "aws.sso-admin.remove-account-assignment", assignment, erase_permission_set,
+        operations=("sso-admin:DeleteAccountAssignment",),
+    ),
+    Row(
+        "aws.sso-admin.revoke-permission-set-sessions", permission_set, erase_permission_set,
+        operations=("sso-admin:PutInlinePolicyToPermissionSet", "sso-admin:ProvisionPermissionSet"),
+        drift=other_inline_policy,
+    ),
+    Row(
+        "aws.sso-admin.revoke-permission-set-sessions", permission_set_with_policy, erase_permission_set,
+        operations=("sso-admin:PutInlinePolicyToPermissionSet", "sso-admin:ProvisionPermissionSet"),
+        drift=other_inline_policy, name="with-policy",
     ),
 )  # fmt: skip
