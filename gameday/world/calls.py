@@ -39,8 +39,8 @@ class Call:
     """Ids that the answer names and CloudTrail shows: new keys, sessions, instances."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
+        """Return a JSON object, without what the event history alone needs."""
+        return {name: value for name, value in asdict(self).items() if name not in {"access_key_id", "made"}}
 
 
 class CallLog:

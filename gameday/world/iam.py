@@ -57,6 +57,11 @@ def check_own_key(scene: Scene) -> None:
         )
 
 
+def shown_mfa_devices(backend: Any) -> Mapping[str, Any]:
+    """Return the MFA devices of the users that have any."""
+    return {user.name: sorted(user.mfa_devices) for user in backend.users.values() if user.mfa_devices}
+
+
 def _check_quota(kind: str, owner: Any | None, params: Mapping[str, Any], quota: int) -> None:
     if owner is None:
         return

@@ -16,6 +16,7 @@ from gameday.world import (
     locks,
     organizations,
     scp,
+    secrets,
     sts,
     tags,
 )
@@ -35,4 +36,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     credential_report.LAYER,
     scp.LAYER,
     identity_center.LAYER,
+    secrets.LAYER,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import identity_center, scp
+from gameday.world import iam, identity_center, scp, secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,14 @@ class Section:
 
 
 REGIONAL: Final[tuple[Section, ...]] = (
+    Section("secrets", "secretsmanager", secrets.shown),
     Section("permission_sets", "ssoadmin", identity_center.shown_sets),
     Section("account_assignments", "ssoadmin", identity_center.shown_assignments),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 
-GLOBAL: Final[tuple[Section, ...]] = (Section("service_control_policies", "organizations", scp.shown),)
+GLOBAL: Final[tuple[Section, ...]] = (
+    Section("mfa_devices", "iam", iam.shown_mfa_devices),
+    Section("service_control_policies", "organizations", scp.shown),
+)
 """Sections under ``accounts/<id>``, of services that have no Regions."""

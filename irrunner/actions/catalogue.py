@@ -30,6 +30,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
     "aws.iam.route-credential": "irrunner.actions.iam.route",
     "aws.organizations.deny-account": "irrunner.actions.organizations.deny_account",
+    "aws.secretsmanager.rotate-secret": "irrunner.actions.secretsmanager.rotate",
     "aws.sso-admin.remove-account-assignment": "irrunner.actions.sso_admin.assignment",
     "aws.sso-admin.revoke-permission-set-sessions": "irrunner.actions.sso_admin.revocation",
     "aws.sts.whoami": "irrunner.actions.sts",

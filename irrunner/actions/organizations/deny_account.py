@@ -7,7 +7,7 @@ account binds him, and a service control policy does.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,15 @@ READS: Final = (
     "ListRoots",
 )
 _SCP_ONLY: Final = {"StringEquals": {"organizations:PolicyType": TYPE}}
+
+
+def _on_target(name: str, use: Literal["act", "undo"]) -> tuple[Permission, ...]:
+    """Return a permission on policies and on the account or unit: AWS asks for both."""
+    patterns = ("policy/*/service_control_policy/*", "account/*/{target_id}", "ou/*/{target_id}")
+    return tuple(
+        Permission(f"organizations:{name}", f"{_ORGANIZATIONS}{pattern}", scope="management", use=use)
+        for pattern in patterns
+    )
 
 
 class DenyAccountParams(Model):
@@ -107,13 +116,8 @@ class DenyAccountOutputs(Model):
     permissions=(
         *(Permission(f"organizations:{name}", scope="management") for name in READS),
         Permission("organizations:CreatePolicy", scope="management", use="act", conditions=_SCP_ONLY),
-        *(
-            Permission(f"organizations:{name}", f"{_ORGANIZATIONS}{pattern}", scope="management", use=use)
-            for name, use in (("AttachPolicy", "act"), ("DetachPolicy", "undo"))
-            for pattern in (
-                "policy/*/service_control_policy/*", "account/*/{target_id}", "ou/*/{target_id}",
-            )
-        ),
+        *_on_target("AttachPolicy", "act"),
+        *_on_target("DetachPolicy", "undo"),
     ),
     undo=UndoPolicy.RELEASE,
     undo_note="Detaches the policy and leaves it for the next time; only with --release-credentials.",
@@ -124,7 +128,7 @@ class DenyAccountOutputs(Model):
         "https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html",
         "https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html",
     ),
-)  # fmt: skip
+)
 class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
     """Make the policy where it is not there yet, attach it, and read that back."""
 

@@ -8,8 +8,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from gameday.world import seam
 from gameday.world.content import Place, build_role, circulate, role_session
 from gameday.world.identity_center import build_permission_set, center, provision, role_name
+from gameday.world.secrets import build_secret
 from tests.contracts.bench import Bench
 from tests.contracts.row import Row, Values
 from tests.contracts.rows.iam import erase_role, erase_user, user
@@ -103,7 +105,7 @@ def member(bench: Bench) -> Values:
 
 def known_policy(bench: Bench) -> Values:
     """The policy was made by an earlier incident, in another account."""
-    values = member(bench) | {"target_id": bench.world.organisation.members[1]}
+    values = {**member(bench), "target_id": bench.world.organisation.members[1]}
     bench.run(bench.registry.get("aws.organizations.deny-account"), values)
     return member(bench)
 
@@ -146,6 +148,17 @@ def other_inline_policy(bench: Bench, values: Values) -> None:
     found.inline_policy = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
+def secret(bench: Bench) -> Values:
+    """A secret that a function rotates, by name."""
+    build_secret(bench.account, bench.world.region, "prod/database")
+    return {"secret_id": "prod/database"}
+
+
+def erase_secret(bench: Bench, values: Values) -> None:
+    """Somebody deletes the secret for good."""
+    seam.backend("secretsmanager", bench.account, bench.world.region).secrets.pop(values["secret_id"])
+
+
 ROWS = (
     Row("aws.iam.route-credential", user_key, None),
     Row("aws.iam.route-credential", instance_session, erase_named_role, name="instance"),
@@ -185,5 +198,9 @@ ROWS = (
         "aws.sso-admin.revoke-permission-set-sessions", permission_set_with_policy, erase_permission_set,
         operations=("sso-admin:PutInlinePolicyToPermissionSet", "sso-admin:ProvisionPermissionSet"),
         drift=other_inline_policy, name="with-policy",
+    ),
+    Row(
+        "aws.secretsmanager.rotate-secret", secret, erase_secret,
+        operations=("secretsmanager:RotateSecret",),
     ),
 )  # fmt: skip
