@@ -147,3 +147,7 @@ SecretName = Annotated[
         "prod/database",
     ),
 ]
+IdentityStoreUserName = Annotated[
+    str,
+    *_id(r"[\w+=,.@-]{1,128}", "a user name of Identity Center", "alice@example.com"),
+]

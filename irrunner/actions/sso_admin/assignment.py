@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from irrunner.actions.contract import (
     Act,
@@ -13,13 +15,14 @@ from irrunner.actions.contract import (
     Decision,
     LookContext,
     Model,
+    Permission,
     PlannedOutputs,
     Settled,
     State,
     Waiting,
     Where,
 )
-from irrunner.actions.ids import IdentityCenterId
+from irrunner.actions.ids import IdentityCenterId, IdentityStoreUserName
 from irrunner.actions.registry import action
 from irrunner.actions.sso_admin.center import (
     API,
@@ -29,19 +32,31 @@ from irrunner.actions.sso_admin.center import (
     PermissionSet,
     changes,
     find_permission_set,
+    groups_of,
     latest,
     looks,
+    user_id_of,
 )
 from irrunner.errors import TargetConflict
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 
 class RemoveAssignmentParams(OnePermissionSet):
-    """Parameters of ``aws.sso-admin.remove-account-assignment``."""
+    """Parameters of ``aws.sso-admin.remove-account-assignment``: the principal by id, or a user by name."""
 
-    principal_id: IdentityCenterId
-    """Of the user or group in the identity store; not the user's name."""
+    principal_id: Literal[""] | IdentityCenterId = ""
+    """Of the user or group in the identity store."""
     principal_type: Literal["USER", "GROUP"] = "USER"
+    user_name: Literal[""] | IdentityStoreUserName = ""
+    """The user's name, which Identity Center gives to his sessions."""
+
+    @model_validator(mode="after")
+    def _names_a_principal(self) -> Self:
+        if bool(self.principal_id) == bool(self.user_name):
+            raise ValueError("give principal_id or user_name, not both")
+        if self.user_name and self.principal_type != "USER":
+            raise ValueError("a group is given by its principal_id")
+        return self
 
 
 class RemoveAssignmentState(State):
@@ -60,6 +75,8 @@ class RemoveAssignmentState(State):
     """Why AWS could not delete it, since the step began."""
     others: tuple[str, ...]
     """Who else has the permission set there: ``GROUP 1234-...``."""
+    groups: tuple[str, ...] | None
+    """Those of them that the user is in; None: not known."""
 
     def footprint(self) -> dict[str, bool]:
         """Return whether it is assigned."""
@@ -75,6 +92,8 @@ class RemoveAssignmentOutputs(Model):
     principal_id: str
     still_assigned: list[str]
     """Users and groups that still have the permission set in the account."""
+    still_in_by: list[str]
+    """Groups among them that the user is in: he keeps his way in until he is out of them."""
 
 
 @action(
@@ -90,6 +109,8 @@ class RemoveAssignmentOutputs(Model):
             "ListAccountAssignmentCreationStatus",
             "DescribeAccountAssignmentCreationStatus",
         ),
+        Permission("identitystore:GetUserId", scope="management"),
+        Permission("identitystore:ListGroupMembershipsForMember", scope="management"),
         *changes("act", "DeleteAccountAssignment"),
         *changes("undo", "CreateAccountAssignment"),
     ),
@@ -101,6 +122,7 @@ class RemoveAssignmentOutputs(Model):
         f"{API}/API_DeleteAccountAssignment.html",
         f"{API}/API_DescribeAccountAssignmentDeletionStatus.html",
         f"{API}/API_CreateAccountAssignment.html",
+        "https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_GetUserId.html",
     ),
 )
 class RemoveAccountAssignment(Action[RemoveAssignmentParams, RemoveAssignmentState]):
@@ -118,13 +140,14 @@ class RemoveAccountAssignment(Action[RemoveAssignmentParams, RemoveAssignmentSta
         """
         found = find_permission_set(ctx, params)
         account = ctx.where.account_id
+        principal = params.principal_id or user_id_of(found, params.user_name)
 
         def is_ours(detail: Mapping[str, Any]) -> bool:
             told = (detail.get("TargetId"), detail.get("PermissionSetArn"), detail.get("PrincipalId"))
-            return told == (account, found.arn, params.principal_id)
+            return told == (account, found.arn, principal)
 
         if latest(found, CREATIONS, ctx.started, is_ours, ("IN_PROGRESS",)):
-            raise TargetConflict(f"{params.principal_id} is being assigned to {account} just now")
+            raise TargetConflict(f"{principal} is being assigned to {account} just now")
         assigned = found.api.pages(
             "sso-admin:ListAccountAssignments",
             "AccountAssignments[].[PrincipalType, PrincipalId]",
@@ -132,17 +155,18 @@ class RemoveAccountAssignment(Action[RemoveAssignmentParams, RemoveAssignmentSta
             AccountId=account,
             PermissionSetArn=found.arn,
         )
-        own = [params.principal_type, params.principal_id]
+        own = [params.principal_type, principal]
         deletion = latest(found, DELETIONS, ctx.started, is_ours)
         return RemoveAssignmentState(
             **_place(found),
             account_id=account,
-            principal_id=params.principal_id,
+            principal_id=principal,
             principal_type=params.principal_type,
             assigned=own in assigned,
             deleting=deletion.get("Status") == "IN_PROGRESS",
             failure=str(deletion.get("FailureReason") or "no reason given") if _failed(deletion) else "",
             others=tuple(sorted(" ".join(pair) for pair in assigned if pair != own)),
+            groups=_groups(found, params, principal, [name for kind, name in assigned if kind == "GROUP"]),
         )
 
     def decide(self, params: RemoveAssignmentParams, state: RemoveAssignmentState) -> Decision:
@@ -164,7 +188,7 @@ class RemoveAccountAssignment(Action[RemoveAssignmentParams, RemoveAssignmentSta
     def targets(self, params: RemoveAssignmentParams, where: Where) -> tuple[str, ...]:
         """Return the principal, by its id, in the account."""
         kind = params.principal_type.lower()
-        return (f"arn:{where.partition}:identitystore:::{kind}/{params.principal_id}",)
+        return (f"arn:{where.partition}:identitystore:::{kind}/{params.principal_id or params.user_name}",)
 
     def undo_calls(
         self,
@@ -185,6 +209,15 @@ def _place(found: PermissionSet) -> dict[str, str]:
         "permission_set_arn": found.arn,
         "permission_set_name": found.name,
     }
+
+
+def _groups(
+    found: PermissionSet, params: RemoveAssignmentParams, principal: str, assigned: list[str]
+) -> tuple[str, ...] | None:
+    if params.principal_type == "GROUP" or not assigned:
+        return ()
+    own = groups_of(found, principal)
+    return None if own is None else tuple(sorted(own & set(assigned)))
 
 
 def _failed(deletion: Mapping[str, Any]) -> bool:
@@ -220,13 +253,15 @@ def _outputs(state: RemoveAssignmentState) -> RemoveAssignmentOutputs:
         permission_set_name=state.permission_set_name,
         principal_id=state.principal_id,
         still_assigned=list(state.others),
+        still_in_by=list(state.groups or ()),
     )
 
 
 def _warnings(state: RemoveAssignmentState) -> tuple[str, ...]:
     alive = f"sessions of {state.permission_set_name} that were issued before stay valid until they end"
     warnings = [f"{alive}: revoke them (aws.sso-admin.revoke-permission-set-sessions)"]
-    groups = [who for who in state.others if who.startswith("GROUP")]
-    if groups and state.principal_type == "USER":
-        warnings.append(f"the user keeps the way in by any of these groups he is in: {', '.join(groups)}")
+    if state.groups:
+        warnings.append(f"the user keeps the way in by groups that he is in: {', '.join(state.groups)}")
+    elif state.groups is None:
+        warnings.append("groups have the permission set too, and whether the user is in them is not known")
     return tuple(warnings)

@@ -51,6 +51,7 @@ class PermissionSet:
     """Reads in Identity Center's Region."""
     region: str
     instance_arn: str
+    identity_store_id: str
     arn: str
     name: str
     session_duration: str
@@ -93,8 +94,15 @@ def find_permission_set(ctx: LookContext, params: OnePermissionSet) -> Permissio
         found = _in_instance(api, instance["InstanceArn"], params)
         if found is not None:
             duration = str(found.get("SessionDuration") or "PT12H")
-            arn = found["PermissionSetArn"]
-            return PermissionSet(api, region, instance["InstanceArn"], arn, found["Name"], duration)
+            return PermissionSet(
+                api=api,
+                region=region,
+                instance_arn=instance["InstanceArn"],
+                identity_store_id=str(instance.get("IdentityStoreId") or ""),
+                arn=found["PermissionSetArn"],
+                name=found["Name"],
+                session_duration=duration,
+            )
     raise TargetNotFound(f"no permission set {params.permission_set_arn or params.role_name} in {region}")
 
 
@@ -116,6 +124,33 @@ def _describe(api: ReadApi, instance_arn: str, arn: str) -> Mapping[str, Any] | 
     except TargetNotFound:
         return None
     return found
+
+
+def user_id_of(found: PermissionSet, user_name: str) -> str:
+    """Return the id of a user of the identity store.
+
+    Raises:
+        TargetNotFound: If there is no such user.
+    """
+    asked = {"UniqueAttribute": {"AttributePath": "userName", "AttributeValue": user_name}}
+    answer = found.api.call(
+        "identitystore:GetUserId", IdentityStoreId=found.identity_store_id, AlternateIdentifier=asked
+    )
+    return str(answer["UserId"])
+
+
+def groups_of(found: PermissionSet, user_id: str) -> frozenset[str] | None:
+    """Return the groups that a user is in; None where they may not be read."""
+    try:
+        groups = found.api.pages(
+            "identitystore:ListGroupMembershipsForMember",
+            "GroupMemberships[].GroupId",
+            IdentityStoreId=found.identity_store_id,
+            MemberId={"UserId": user_id},
+        )
+    except ActionDenied:
+        return None
+    return frozenset(groups)
 
 
 @dataclass(frozen=True, slots=True)

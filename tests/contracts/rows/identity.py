@@ -118,6 +118,23 @@ def assignment(bench: Bench) -> Values:
     return {"permission_set_arn": arn, "principal_id": IDENTITY}
 
 
+def assignment_by_name(bench: Bench) -> Values:
+    """The same by the user's name; a group that he is in has the permission set too."""
+    region, management = bench.world.region, bench.world.organisation.management
+    backend = center(management, region)
+    store = seam.backend("identitystore", management, region)
+    ident = backend.instances[0].identity_store_id
+    name = {"GivenName": "Alice", "FamilyName": "A"}
+    rest: tuple[Any, ...] = ("", "", [], [], [], "", "", "", "", "")
+    user, _ = store.create_user(ident, "alice@example.com", name, "Alice", *rest)
+    group, _ = store.create_group(ident, "admins", "")
+    store.create_group_membership(ident, group, {"UserId": user})
+    arn = build_permission_set(management, region, "Admin", accounts={bench.account: user})
+    instance = backend.instances[0].instance_arn
+    backend.create_account_assignment(instance, bench.account, "AWS_ACCOUNT", arn, "GROUP", group)
+    return {"permission_set_arn": arn, "user_name": "alice@example.com"}
+
+
 def permission_set(bench: Bench) -> Values:
     """The same permission set, found by its role."""
     assignment(bench)
@@ -188,6 +205,10 @@ ROWS = (
     Row(
         "aws.sso-admin.remove-account-assignment", assignment, erase_permission_set,
         operations=("sso-admin:DeleteAccountAssignment",),
+    ),
+    Row(
+        "aws.sso-admin.remove-account-assignment", assignment_by_name, erase_permission_set,
+        operations=("sso-admin:DeleteAccountAssignment",), name="by-name",
     ),
     Row(
         "aws.sso-admin.revoke-permission-set-sessions", permission_set, erase_permission_set,
