@@ -245,16 +245,22 @@ class TestWorkloads:
         assert (found.kind, found.instance_id) == ("assumed-role", "")
         assert "the name is a claim" in warnings[0]
 
-    def test_an_instance_with_the_role_is_unsure_where_others_may_assume_it(self) -> None:
-        """They could call their session by its name."""
-        mixed = trust(Service="ec2.amazonaws.com", AWS=f"arn:aws:iam::{OWN}:user/mallory")
+    @pytest.mark.parametrize(
+        "mixed",
+        [
+            trust(Service="ec2.amazonaws.com", AWS=f"arn:aws:iam::{OWN}:user/mallory"),
+            trust(Service=["ec2.amazonaws.com", "lambda.amazonaws.com"]),
+        ],
+    )
+    def test_an_instance_with_the_role_is_not_believed_where_others_may_assume_it(self, mixed: Any) -> None:
+        """They could call their session (or a function) by its name, and have it isolated."""
         account = Account(trust=mixed, profile=PROFILE)
         account.events["AccessKeyId", SESSION] = [event("ListBuckets", by_session())]
 
         found, warnings = routed(account, access_key_id=SESSION)
 
-        assert (found.kind, found.instance_id, found.verified) == ("instance-role", INSTANCE, False)
-        assert any("let a person confirm it" in text for text in warnings)
+        assert (found.kind, found.instance_id) == ("assumed-role", "")
+        assert f"{INSTANCE} has the role web, but others may assume it" in warnings[0]
 
     def test_aws_delivery_to_an_instance_settles_it(self) -> None:
         """``ec2RoleDelivery`` is written by AWS, whoever else may assume the role."""
@@ -264,6 +270,48 @@ class TestWorkloads:
         account.events["AccessKeyId", SESSION] = [event("ListBuckets", delivered)]
 
         assert routed(account, access_key_id=SESSION)[0].verified
+
+    def test_a_user_of_an_identity_provider_who_is_called_like_a_service_is_none(self) -> None:
+        """Only AWS itself is of the type AWSService; a name is anybody's to choose."""
+        account = Account(trust=trust(Service="ec2.amazonaws.com", Federated="arn:p"), profile=PROFILE)
+        account.events["AccessKeyId", SESSION] = [event("ListBuckets", by_session())]
+        impostor = {
+            "type": "WebIdentityUser",
+            "userName": "ec2.amazonaws.com",
+            "invokedBy": "ec2.amazonaws.com",
+        }
+        issued = {"responseElements": {"credentials": {"accessKeyId": SESSION}}}
+        account.events["ResourceName", SESSION] = [event("AssumeRoleWithWebIdentity", impostor, **issued)]
+
+        found, _ = routed(account, access_key_id=SESSION)
+
+        assert (found.kind, found.instance_id) == ("federated-role", "")
+        assert found.issued_by == "ec2.amazonaws.com"
+
+    def test_a_service_that_asked_for_the_session_settles_it(self) -> None:
+        """AWSService in the issuing event is AWS's word, whoever else may assume the role."""
+        mixed = trust(Service="lambda.amazonaws.com", AWS=f"arn:aws:iam::{OWN}:root")
+        account = Account(trust=mixed)
+        service = {"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}
+        issued = {
+            "requestParameters": {"roleArn": WEB, "roleSessionName": "gone"},
+            "responseElements": {"credentials": {"accessKeyId": SESSION}},
+        }
+        account.events["ResourceName", SESSION] = [event("AssumeRole", service, **issued)]
+
+        found, warnings = routed(account, access_key_id=SESSION)
+
+        assert (found.kind, found.function_name, found.verified) == ("function-role", "", True)
+        assert "no such function" in warnings[0]
+
+    def test_a_federation_token_of_the_root_user_is_roots(self) -> None:
+        """There is no user to deny anything to."""
+        account = Account()
+        issuer = {"sessionIssuer": {"type": "Root", "accountId": OWN}}
+        root = {"type": "FederatedUser", "accessKeyId": SESSION, "accountId": OWN, "sessionContext": issuer}
+        account.events["AccessKeyId", SESSION] = [event("ListUsers", root)]
+
+        assert routed(account, access_key_id=SESSION)[0].kind == "root-session"
 
     def test_an_instance_that_is_gone_is_told(self) -> None:
         """AWS says that it was an instance; which one is not known any more."""
@@ -320,7 +368,7 @@ class TestWorkloads:
             SESSION,
             "federated-role",
         ),
-        (Caller(type="AssumedRole", name="r", issuer="ec2.amazonaws.com"), role(), SESSION, "instance-role"),
+        (Caller(type="AssumedRole", name="r", service="ec2.amazonaws.com"), role(), SESSION, "instance-role"),
         (Caller(type="AssumedRole", name="r"), None, SESSION, "unknown"),
         (Caller(type="FederatedUser", name="alice"), None, SESSION, "federated-user"),
         (Caller(type="Root"), None, SESSION, "root-session"),

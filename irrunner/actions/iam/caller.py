@@ -43,7 +43,9 @@ class Caller(Model):
     issued_by: str = ""
     """The event that issued the session, where it was found."""
     issuer: str = ""
-    """The AWS service or the principal that asked for the session."""
+    """The principal that asked for the session, or the service: for people to read."""
+    service: str = ""
+    """The AWS service that asked for the session, where AWS says that one did."""
     source_key_id: str = ""
     """The key with which the session was asked for."""
     on_instance: bool = False
@@ -122,11 +124,18 @@ def _session(ctx: LookContext, key_id: str, claim: Caller, account: str) -> Call
                 or issued.identity.get("userName")
                 or ""
             ),
+            "service": service_of(issued),
             "source_key_id": issued.text("userIdentity", "accessKeyId"),
             "events": (*caller.events, issued.text("eventID")),
             "by_aws": True,
         }
     )
+
+
+def service_of(event: Event) -> str:
+    """Return the AWS service that called by itself; a user of an identity provider may be named like one."""
+    own = event.identity.get("type") == "AWSService"
+    return str(event.identity.get("invokedBy") or "") if own else ""
 
 
 def _first(ctx: LookContext, attribute: tuple[str, str], issuing: str = "") -> Event | None:
@@ -160,6 +169,8 @@ def _by_identity(identity: Mapping[str, Any], claim: Caller) -> Caller:
     context = identity.get("sessionContext") or {}
     issuer = context.get("sessionIssuer") or {}
     kind = str(identity.get("type") or "")
+    if kind == "FederatedUser" and issuer.get("type") == "Root":
+        kind = "Root"  # GetFederationToken, called by the root user
     principal = str(identity.get("principalId") or "")
     name = issuer.get("userName") if kind in {"AssumedRole", "FederatedUser"} else identity.get("userName")
     return Caller(
@@ -179,7 +190,7 @@ def _by_issue(event: Event, claim: Caller) -> Caller:
         return found.model_copy(update={"session_name": ""})
     if event.name == "GetFederationToken":
         found = _by_identity(event.identity, claim)
-        return found.model_copy(update={"type": "FederatedUser"})
+        return found if found.type == "Root" else found.model_copy(update={"type": "FederatedUser"})
     if event.name == "AssumeRoot":
         return Caller(type="Root", account_id=claim.account_id, by_aws=True)
     named = ARN.fullmatch(event.text("requestParameters", "roleArn"))

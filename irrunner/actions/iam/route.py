@@ -211,7 +211,7 @@ def _kind_of_role(state: RouteCredentialState) -> Kind:
         return "service-linked-role"
     if role.path.startswith("/aws-reserved/sso.amazonaws.com/"):
         return "identity-center"
-    by_service = SERVICES.get(caller.issuer) or ("instance-role" if caller.on_instance else None)
+    by_service = SERVICES.get(caller.service) or ("instance-role" if caller.on_instance else None)
     if workload := (state.workload.kind or by_service):
         return workload
     return "federated-role" if caller.issued_by in _FEDERATED or _only_federated(role) else "assumed-role"
@@ -251,9 +251,7 @@ def _is_management(ctx: LookContext) -> bool | None:
 
 
 def _verified(kind: Kind, state: RouteCredentialState) -> bool:
-    if kind in {"instance-role", "function-role", "task-role"}:
-        return state.workload.sure or state.caller.issuer in SERVICES or state.caller.on_instance
-    return state.caller.by_aws
+    return kind in SERVICES.values() or state.caller.by_aws
 
 
 def _warnings(outputs: RouteCredentialOutputs, state: RouteCredentialState) -> tuple[str, ...]:

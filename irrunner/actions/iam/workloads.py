@@ -43,32 +43,41 @@ class Workload(Model):
     instance_id: str = ""
     function_name: str = ""
     task_arn: str = ""
-    sure: bool = False
-    """Whether only that workload can hold such a session."""
     note: str = ""
 
 
 def workload_of(ctx: LookContext, caller: Caller, role: Role, instance_profiles: frozenset[str]) -> Workload:
-    """Find the workload of a session of a role."""
-    name = caller.session_name
-    trusted = set(other_principals(role.trust))
+    """Find the workload of a session of a role; none where somebody else could have named his session so."""
+    found = _pointed_at(ctx, caller, role, instance_profiles)
+    if found.kind is None or _only_it(role.trust, caller, found.kind):
+        return found
+    return Workload(
+        note=f"{caller.session_name} has the role {role.role_name}, but others may assume it too, and call"
+        " their session so: a person must confirm it"
+    )
+
+
+def _pointed_at(ctx: LookContext, caller: Caller, role: Role, profiles: frozenset[str]) -> Workload:
+    name, trusted = caller.session_name, set(other_principals(role.trust))
     if INSTANCE.fullmatch(name):
-        return _instance(ctx, caller, role, instance_profiles)
+        return _instance(ctx, caller, role, profiles)
     if "ecs-tasks.amazonaws.com" in trusted and TASK.fullmatch(name):
         task = _task(ctx, name, role.role_arn)
-        return (
-            Workload(kind="task-role", task_arn=task, sure=_only(role.trust, caller)) if task else Workload()
-        )
+        return Workload(kind="task-role", task_arn=task) if task else Workload()
     if "lambda.amazonaws.com" in trusted and FUNCTION.fullmatch(name):
         return _function(ctx, caller, role)
     return Workload()
 
 
-def _only(trust: Document, caller: Caller) -> bool:
-    """Return whether nobody but an AWS service may assume the role, or AWS says that a service did."""
-    if caller.on_instance or caller.issuer.endswith(".amazonaws.com"):
+def _only_it(trust: Document, caller: Caller, kind: WorkloadKind) -> bool:
+    """Return whether AWS says that a service asked for the session, or only this one may assume the role.
+
+    Of two services one may be made to call its session as an intruder likes: by a function's name.
+    """
+    if caller.on_instance or caller.service:
         return True
-    return all(name.endswith((".amazonaws.com", ".amazonaws.com.cn")) for name in other_principals(trust))
+    own = {service for service, name in SERVICES.items() if name == kind}
+    return set(other_principals(trust)) <= own
 
 
 def _instance(ctx: LookContext, caller: Caller, role: Role, profiles: frozenset[str]) -> Workload:
@@ -79,7 +88,7 @@ def _instance(ctx: LookContext, caller: Caller, role: Role, profiles: frozenset[
         found = []
     arns = {(instance.get("IamInstanceProfile") or {}).get("Arn") for instance in found}
     if arns & profiles:
-        return Workload(kind="instance-role", instance_id=name, sure=_only(role.trust, caller))
+        return Workload(kind="instance-role", instance_id=name)
     if caller.on_instance:
         note = (
             f"AWS says that an instance got the session, but {name} does not have {role.role_name} (any more)"
@@ -99,7 +108,7 @@ def _function(ctx: LookContext, caller: Caller, role: Role) -> Workload:
         return Workload(note=f"whether {name} is a function with the role is not known: access denied")
     if found.get("Role") != role.role_arn:
         return Workload(note=f"the session calls itself {name}, but that function has another role")
-    return Workload(kind="function-role", function_name=name, sure=_only(role.trust, caller))
+    return Workload(kind="function-role", function_name=name)
 
 
 def _task(ctx: LookContext, task_id: str, role_arn: str) -> str:
