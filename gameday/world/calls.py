@@ -11,7 +11,7 @@ from typing import Any, Final
 
 _READING_VERBS: Final = (
     "Describe", "Get", "List", "Lookup", "Head", "Search", "BatchGet", "Simulate", "Select", "Decode",
-    "Assume", "Decrypt", "GenerateDataKey", "Verify",
+    "Assume", "Decrypt", "GenerateDataKey", "GenerateCredentialReport", "Verify",
 )  # fmt: skip
 
 
@@ -34,10 +34,13 @@ class Call:
     fault: str | None
     """Kind of the fault that struck the call."""
     mutating: bool
+    access_key_id: str = ""
+    made: tuple[str, ...] = ()
+    """Ids that the answer names and CloudTrail shows: new keys, sessions, instances."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
+        """Return a JSON object, without what the event history alone needs."""
+        return {name: value for name, value in asdict(self).items() if name not in {"access_key_id", "made"}}
 
 
 class CallLog:
@@ -58,6 +61,8 @@ class CallLog:
         params: Mapping[str, Any],
         error: str | None,
         fault: str | None,
+        access_key_id: str = "",
+        made: tuple[str, ...] = (),
     ) -> None:
         """Append a call."""
         with self._lock:
@@ -73,6 +78,8 @@ class CallLog:
                     error=error,
                     fault=fault,
                     mutating=is_mutating(operation) and not params.get("DryRun"),
+                    access_key_id=access_key_id,
+                    made=made,
                 )
             )
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from werkzeug.test import run_wsgi_app
 
-from gameday.world import seam
+from gameday.world import cloudtrail_lookup, seam
 from gameday.world.authz import gate
 from gameday.world.calls import CallLog, is_mutating, plain
 from gameday.world.faults import Fault, FaultPlan
@@ -180,6 +180,8 @@ class Dispatch:
             params=request.params,
             error=reply.error if reply else None,
             fault=fault.kind if fault else None,
+            access_key_id=request.access_key_id,
+            made=cloudtrail_lookup.made_by(request.action, reply),
         )
 
 

@@ -16,6 +16,7 @@ from gameday.world.services import Scene, StrictLayer
 
 USER_INLINE_QUOTA: Final = 2048
 ROLE_INLINE_QUOTA: Final = 10_240
+TRUST_QUOTA: Final = 2048
 _PROTECTED_PATHS: Final = ("/aws-service-role/", "/aws-reserved/")
 
 
@@ -40,6 +41,12 @@ def check_user_quota(scene: Scene) -> None:
     _check_quota("user", user, scene.params, USER_INLINE_QUOTA)
 
 
+def check_trust_quota(scene: Scene) -> None:
+    """Refuse a trust policy beyond the quota."""
+    if len("".join(str(scene.params.get("PolicyDocument", "")).split())) > TRUST_QUOTA:
+        raise Refusal("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {TRUST_QUOTA}", 409)
+
+
 def check_own_key(scene: Scene) -> None:
     """Refuse to tell when another account's key was last used."""
     key_id = scene.params.get("AccessKeyId", "")
@@ -48,6 +55,11 @@ def check_own_key(scene: Scene) -> None:
         raise denied(
             "query", scene.principal.arn, f"iam:GetAccessKeyLastUsed on resource: access key {key_id}"
         )
+
+
+def shown_mfa_devices(backend: Any) -> Mapping[str, Any]:
+    """Return the MFA devices of the users that have any."""
+    return {user.name: sorted(user.mfa_devices) for user in backend.users.values() if user.mfa_devices}
 
 
 def _check_quota(kind: str, owner: Any | None, params: Mapping[str, Any], quota: int) -> None:
@@ -66,7 +78,7 @@ LAYER: Final = StrictLayer(
         "iam:DeleteRolePolicy": (check_unprotected,),
         "iam:AttachRolePolicy": (check_unprotected,),
         "iam:DetachRolePolicy": (check_unprotected,),
-        "iam:UpdateAssumeRolePolicy": (check_unprotected,),
+        "iam:UpdateAssumeRolePolicy": (check_unprotected, check_trust_quota),
         "iam:DeleteRole": (check_unprotected,),
         "iam:GetAccessKeyLastUsed": (check_own_key,),
         "iam:PutUserPolicy": (check_user_quota,),

@@ -7,6 +7,8 @@ from typing import Final
 from gameday.world import (
     addresses,
     autoscaling,
+    cloudtrail_lookup,
+    credential_report,
     ebs,
     ec2,
     guardduty,
@@ -27,6 +29,14 @@ from gameday.world import (
     sts,
     tags,
     termination,
+    identity_center,
+    kms,
+    locks,
+    organizations,
+    scp,
+    secrets,
+    sts,
+    tags,
 )
 from gameday.world.services import StrictLayer
 
@@ -48,4 +58,9 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     dns_firewall.LAYER,
     address_sets.LAYER,
     flow_logs.LAYER,
+    cloudtrail_lookup.LAYER,
+    credential_report.LAYER,
+    scp.LAYER,
+    identity_center.LAYER,
+    secrets.LAYER,
 )

@@ -21,6 +21,7 @@ _SCOPE: Final = re.compile(
 _BOTO_NAMES: Final = {
     "monitoring": "cloudwatch", "access-analyzer": "accessanalyzer", "tagging": "resourcegroupstaggingapi",
     "elasticfilesystem": "efs", "email": "ses", "states": "stepfunctions", "ssm-incidents": "ssm-incidents",
+    "sso": "sso-admin",
 }  # fmt: skip
 """Signing names that are not botocore's names of the service."""
 _ELB_V2: Final = "2015-12-01"

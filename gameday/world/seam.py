@@ -110,6 +110,18 @@ SEAMS: Final[Mapping[str, str]] = {
         " log_destination, log_group_name, log_format, max_aggregation_interval)"
     ),
     "moto.iam.models:IAMBackend.create_access_key": "(self, user_name, prefix, status)",
+    "moto.iam.models:User.to_csv": "(self)",
+    "moto.secretsmanager.models:FakeSecret.reset_default_version": "(self, secret_version, version_id)",
+    "moto.secretsmanager.models:SecretsManagerBackend.create_secret": (
+        "(self, name, secret_string, secret_binary, description, tags, kms_key_id, client_request_token,"
+        " replica_regions, force_overwrite)"
+    ),
+    "moto.ssoadmin.models:SSOAdminBackend.create_permission_set": (
+        "(self, name, description, instance_arn, session_duration, relay_state, tags)"
+    ),
+    "moto.ssoadmin.models:SSOAdminBackend.create_account_assignment": (
+        "(self, instance_arn, target_id, target_type, permission_set_arn, principal_type, principal_id)"
+    ),
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",
 }

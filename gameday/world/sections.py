@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gameday.world import addresses, autoscaling, load_balancers
 from gameday.world import acls, address_sets, dns_firewall, flow_logs
+from gameday.world import iam, identity_center, scp, secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,14 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("firewall_rule_groups", "ec2", address_sets.show_rule_groups),
     Section("flow_logs", "ec2", flow_logs.show_flow_logs),
     Section("ip_sets", "wafv2", address_sets.show_ip_sets),
+    Section("secrets", "secretsmanager", secrets.shown),
+    Section("permission_sets", "ssoadmin", identity_center.shown_sets),
+    Section("account_assignments", "ssoadmin", identity_center.shown_assignments),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 
-GLOBAL: Final[tuple[Section, ...]] = ()
+GLOBAL: Final[tuple[Section, ...]] = (
+    Section("mfa_devices", "iam", iam.shown_mfa_devices),
+    Section("service_control_policies", "organizations", scp.shown),
+)
 """Sections under ``accounts/<id>``, of services that have no Regions."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gameday.world.calls import CallLog
 from gameday.world.clock import WorldClock
 from gameday.world.identity import Principal, Sessions
 from gameday.world.organisation import Organisation
@@ -24,6 +25,10 @@ class Realm(Protocol):
     """World seconds from pending to completed."""
     findings: list[Mapping[str, Any]]
     """GuardDuty findings of the world, by the names of its API."""
+    log: CallLog
+    """Every call so far: what CloudTrail's event history shows."""
+    trail_delay_s: float
+    """World seconds until an event shows in CloudTrail's event history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class World:
         self.findings: list[Mapping[str, Any]] = []
         self.resources: dict[str, Any] = {}
         self.organisation: Organisation = self._found()
-        self._log = CallLog()
+        self.log = CallLog()
+        self.trail_delay_s = 0.0
         self.faults = FaultPlan()
         self._stack = contextlib.ExitStack()
 
@@ -134,7 +135,7 @@ class World:
             stack.enter_context(seam.installed(self.seed))
             self._credentials: Credentials = furnish(self.organisation, self._regions(), self._actions)
             self._populate()
-            self._dispatch = Dispatch(self, self._log, self.faults)
+            self._dispatch = Dispatch(self, self.log, self.faults)
             self._server = Server(Application(self._dispatch, routes(self)), self._port)
             self._server.start()
             stack.callback(self._server.stop)
@@ -198,7 +199,7 @@ class World:
 
     def calls(self, *, mutating: bool = False) -> list[Call]:
         """Return the API calls received so far, in order."""
-        return self._log.all(mutating=mutating)
+        return self.log.all(mutating=mutating)
 
     def state(self) -> dict[str, Any]:
         """Return the canonical state of the cloud, after everything that is due has happened."""

@@ -127,3 +127,55 @@ DomainName = Annotated[
         "evil.example",
     ),
 ]
+Instant = Annotated[
+    str,
+    *_id(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)",
+        "an instant (RFC 3339, with a zone)",
+        "2026-01-01T12:00:00Z",
+    ),
+]
+PrincipalArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:(?:iam|sts)::\d{{12}}:(?:root|(?:user|role|assumed-role|federated-user)/[\x21-\x7e]{{1,600}})",
+        "the ARN of a caller (user, role, assumed role, federated user, root)",
+        "arn:aws:sts::111122223333:assumed-role/web-server/i-0123456789abcdef0",
+    ),
+]
+PermissionSetArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:sso:::permissionSet/(?:sso)?ins-[0-9a-zA-Z-.]{{1,64}}/ps-[0-9a-zA-Z-./]{{1,64}}",
+        "the ARN of a permission set",
+        "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef",
+    ),
+]
+IdentityCenterId = Annotated[
+    str,
+    *_id(
+        r"(?:[0-9a-f]{10}-)?[A-Fa-f0-9]{8}(?:-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
+        "the id of a user or group of the identity store",
+        "94d81498-1234-1234-1234-abcdef012345",
+    ),
+]
+OrganizationTarget = Annotated[
+    str,
+    *_id(
+        r"\d{12}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}",
+        "an account id or the id of an organisational unit",
+        "111122223333",
+    ),
+]
+SecretName = Annotated[
+    str,
+    *_id(
+        rf"(?:{_PARTITION}:secretsmanager:{_REGION}:\d{{12}}:secret:)?[A-Za-z0-9/_+=.@-]{{1,512}}",
+        "the name or ARN of a secret",
+        "prod/database",
+    ),
+]
+IdentityStoreUserName = Annotated[
+    str,
+    *_id(r"[\w+=,.@-]{1,128}", "a user name of Identity Center", "alice@example.com"),
+]

@@ -26,6 +26,7 @@ ALSO_READS = frozenset(
         "config:SelectResourceConfig",
         "dynamodb:Query",
         "dynamodb:Scan",
+        "iam:GenerateCredentialReport",
         "iam:GenerateServiceLastAccessedDetails",
         "logs:FilterLogEvents",
         "sts:DecodeAuthorizationMessage",
@@ -74,6 +75,7 @@ BOTO_SERVICE = {
     "elasticfilesystem": "efs",
     "elasticloadbalancing": "elbv2",
     "elasticmapreduce": "emr",
+    "sso": "sso-admin",
     "states": "stepfunctions",
     "tag": "resourcegroupstaggingapi",
 }

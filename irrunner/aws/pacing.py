@@ -39,6 +39,7 @@ class Rate:
 
 
 RATES: Mapping[tuple[str, bool], Rate] = {
+    ("cloudtrail", True): Rate(2, 2),
     ("ec2", True): Rate(100, 20),
     ("ec2", False): Rate(50, 5),
     ("iam", True): Rate(30, 15),

@@ -139,7 +139,10 @@ class TestCutOff:
 @pytest.mark.parametrize(
     ("subject", "says"),
     [
-        (role("AWSReservedSSO_Admin_0123456789abcdef"), "Identity Center"),
+        (
+            role("AWSReservedSSO_Admin_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/"),
+            "Identity Center",
+        ),
         (role("Admin", "/aws-reserved/sso.amazonaws.com/"), "Identity Center"),
         (role("AWSServiceRoleForRDS", "/aws-service-role/rds.amazonaws.com/"), "service-linked"),
     ],
@@ -153,6 +156,13 @@ def test_roles_that_cannot_be_changed_are_refused(subject: Role, says: str) -> N
     assert isinstance(decision, Refused)
     assert says in decision.reason
     assert REVOKE.foresee(PARAMS, seen, "r").outputs == {}
+
+
+def test_a_role_that_is_only_called_like_one_of_aws_is_revoked() -> None:
+    """The path is AWS's to give, the name is not: an intruder's role does not escape by its name."""
+    seen = state(role=role("AWSReservedSSO_Admin_0123456789abcdef"))
+
+    assert isinstance(REVOKE.decide(PARAMS, seen), Act)
 
 
 @pytest.mark.parametrize(

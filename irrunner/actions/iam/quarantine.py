@@ -16,10 +16,10 @@ from irrunner.actions.contract import (
     State,
     Where,
 )
+from irrunner.actions.iam.console_login import has_password
 from irrunner.actions.iam.documents import Document, inline_policy, on, text_of
 from irrunner.actions.ids import UserName
 from irrunner.actions.registry import action
-from irrunner.errors import TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 POLICY_NAME: Final = "irrunner-quarantine"
@@ -113,7 +113,7 @@ class QuarantineUser(Action[QuarantineUserParams, QuarantineUserState]):
             access_keys=tuple(
                 AccessKey(access_key_id=key["AccessKeyId"], status=key["Status"]) for key in keys
             ),
-            console_password=_has_password(ctx, name),
+            console_password=has_password(ctx, name),
             mfa_devices=tuple(sorted(device["SerialNumber"] for device in devices)),
         )
 
@@ -162,14 +162,6 @@ def deny_all() -> Document:
     """Return the quarantine policy: short, for a user's inline policies share 2,048 characters."""
     statement = {"Sid": STATEMENT, "Effect": "Deny", "Action": "*", "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def _has_password(ctx: LookContext, user_name: str) -> bool:
-    try:
-        ctx.api.call("iam:GetLoginProfile", UserName=user_name)
-    except TargetNotFound:
-        return False
-    return True
 
 
 def _put(state: QuarantineUserState, policy: Document, summary: str) -> Call:

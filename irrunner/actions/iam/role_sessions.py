@@ -23,6 +23,7 @@ from irrunner.actions.contract import (
     Where,
 )
 from irrunner.actions.iam.documents import Document, inline_policy, on, text_of
+from irrunner.actions.iam.role_trust import unchangeable
 from irrunner.actions.iam.role_users import USERS_PERMISSIONS, Role, RoleUsers, read_role, read_users
 from irrunner.actions.ids import InstanceId, RoleName
 from irrunner.actions.registry import action
@@ -119,7 +120,7 @@ class RevokeRoleSessions(Action[RevokeRoleSessionsParams, RevokeRoleSessionsStat
 
     def decide(self, params: RevokeRoleSessionsParams, state: RevokeRoleSessionsState) -> Decision:
         """Put the deny unless one with this or a later cut-off is there."""
-        refusal = _refusal(state.role)
+        refusal = unchangeable(state.role)
         if refusal:
             return Refused(refusal)
         there = cut_off_of(state.policy)
@@ -132,7 +133,7 @@ class RevokeRoleSessions(Action[RevokeRoleSessionsParams, RevokeRoleSessionsStat
         self, params: RevokeRoleSessionsParams, state: RevokeRoleSessionsState, step: str
     ) -> PlannedOutputs:
         """Return the outputs with the cut-off as of the plan; the run has its own."""
-        if _refusal(state.role):
+        if unchangeable(state.role):
             return PlannedOutputs({})
         return PlannedOutputs(_outputs(params, state, parse_iso(state.cut_off)).model_dump(mode="json"))
 
@@ -204,21 +205,6 @@ def cut_off_of(policy: Document | None) -> datetime | None:
     except (KeyError, IndexError, TypeError, ValueError):
         return None
     return cut_off if policy == revocation(text) else None
-
-
-def _refusal(role: Role) -> str | None:
-    name = role.role_name
-    if name.startswith("AWSReservedSSO_") or role.path.startswith("/aws-reserved/"):
-        return (
-            f"{name} belongs to IAM Identity Center, which overwrites its policies: remove the account"
-            " assignment, or put a deny into the permission set, in Identity Center"
-        )
-    if role.path.startswith("/aws-service-role/"):
-        return (
-            f"{name} is a service-linked role: its policies cannot be changed and its sessions are the"
-            " service's own; contain the resource that the service works for"
-        )
-    return None
 
 
 def _longest(state: RevokeRoleSessionsState) -> timedelta:

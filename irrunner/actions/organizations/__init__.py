@@ -1,0 +1,1 @@
+"""Actions on the organisation: service control policies."""

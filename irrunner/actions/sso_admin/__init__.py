@@ -1,0 +1,1 @@
+"""Actions on IAM Identity Center: assignments and permission sets."""
