@@ -72,7 +72,7 @@ def _condition(operator: str, key: str, values: list[Any], context: Context) -> 
     name = operator.removesuffix("IfExists")
     actual = context.get(key.lower())
     if actual is None:
-        return name != operator or name in {"StringNotEquals", "StringNotLike"}
+        return name != operator or name in _NEGATED
     test = _TESTS.get(name)
     return test is not None and test(actual, [str(value) for value in values])
 
@@ -81,6 +81,9 @@ def _before(actual: str, values: list[str]) -> bool:
     return all(_moment(actual) < _moment(value) for value in values)
 
 
+_NEGATED = frozenset({"StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike"})
+"""True where the key is missing."""
+
 _TESTS = {
     "StringEquals": lambda actual, values: actual in values,
     "StringNotEquals": lambda actual, values: actual not in values,
@@ -88,6 +91,8 @@ _TESTS = {
     "StringNotLike": lambda actual, values: not any(fnmatchcase(actual, value) for value in values),
     "ArnEquals": lambda actual, values: any(fnmatchcase(actual, value) for value in values),
     "ArnLike": lambda actual, values: any(fnmatchcase(actual, value) for value in values),
+    "ArnNotEquals": lambda actual, values: not any(fnmatchcase(actual, value) for value in values),
+    "ArnNotLike": lambda actual, values: not any(fnmatchcase(actual, value) for value in values),
     "Bool": lambda actual, values: actual.lower() in [value.lower() for value in values],
     "DateLessThan": _before,
 }

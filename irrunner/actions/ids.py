@@ -99,3 +99,20 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+BucketName = Annotated[
+    str,
+    *_id(
+        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "the name of a general purpose S3 bucket",
+        "acme-customer-data",
+    ),
+]
+PrincipalArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/{_PATH}[A-Za-z0-9_+=,.@-]{{1,64}}",
+        "the ARN of an IAM role or user",
+        "arn:aws:iam::111122223333:role/break-glass",
+    ),
+]
