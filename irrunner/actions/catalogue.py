@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 CATALOGUE: Final[Mapping[str, str]] = {
+    "aws.cloudtrail.describe-trails": "irrunner.actions.cloudtrail.describe_trails",
+    "aws.cloudtrail.restore-trail": "irrunner.actions.cloudtrail.restore_trail",
+    "aws.cloudtrail.start-logging": "irrunner.actions.cloudtrail.start_logging",
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",

@@ -116,3 +116,11 @@ PrincipalArn = Annotated[
         "arn:aws:iam::111122223333:role/break-glass",
     ),
 ]
+TrailName = Annotated[
+    str,
+    *_id(
+        rf"(?:{_PARTITION}:cloudtrail:{_REGION}:\d{{12}}:trail/)?[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?![._-])){{1,126}}(?<![._-])",
+        "the name or ARN of a CloudTrail trail",
+        "arn:aws:cloudtrail:eu-central-1:111122223333:trail/audit",
+    ),
+]
