@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, s3, sts, tags
+from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, rds, s3, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -19,4 +19,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     s3.LAYER,
     cloudtrail.LAYER,
+    rds.LAYER,
 )

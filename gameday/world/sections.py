@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import cloudtrail
+from gameday.world import cloudtrail, rds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,11 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = (Section("trails", "cloudtrail", cloudtrail.show_trails),)
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("trails", "cloudtrail", cloudtrail.show_trails),
+    Section("databases", "rds", rds.show_databases),
+    Section("database_snapshots", "rds", rds.show_snapshots),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = ()

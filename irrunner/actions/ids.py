@@ -119,8 +119,19 @@ PrincipalArn = Annotated[
 TrailName = Annotated[
     str,
     *_id(
-        rf"(?:{_PARTITION}:cloudtrail:{_REGION}:\d{{12}}:trail/)?[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?![._-])){{1,126}}(?<![._-])",
+        rf"(?:{_PARTITION}:cloudtrail:{_REGION}:\d{{12}}:trail/)?[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?![._-])){{2,127}}(?<![._-])",
         "the name or ARN of a CloudTrail trail",
         "arn:aws:cloudtrail:eu-central-1:111122223333:trail/audit",
+    ),
+]
+_RDS_NAME: Final = r"(?!.*(?:--|-$))[a-z][a-z0-9-]{0,62}"
+DbInstanceId = Annotated[str, *_id(_RDS_NAME, "an RDS DB instance identifier (lower case)", "orders")]
+DbClusterId = Annotated[str, *_id(_RDS_NAME, "an RDS DB cluster identifier (lower case)", "orders-aurora")]
+DbSnapshotArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:rds:{_REGION}:\d{{12}}:(?:snapshot|cluster-snapshot):(?:rds:|awsbackup:)?[A-Za-z][A-Za-z0-9-]{{0,254}}",
+        "the ARN of an RDS DB snapshot or DB cluster snapshot",
+        "arn:aws:rds:eu-central-1:111122223333:snapshot:orders-2026-01-01",
     ),
 ]
