@@ -38,6 +38,7 @@ from gameday.world import (
     sts,
     tags,
 )
+from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, rds, s3, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -63,4 +64,7 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     scp.LAYER,
     identity_center.LAYER,
     secrets.LAYER,
+    s3.LAYER,
+    cloudtrail.LAYER,
+    rds.LAYER,
 )

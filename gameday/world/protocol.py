@@ -24,6 +24,8 @@ _BOTO_NAMES: Final = {
     "sso": "sso-admin",
 }  # fmt: skip
 """Signing names that are not botocore's names of the service."""
+_S3_CONTROL: Final = "/v20180820/"
+"""Where every path of the S3 Control API begins; it signs as ``s3``, too."""
 _ELB_V2: Final = "2015-12-01"
 _CODE: Final = re.compile(rb"<Code>([^<]+)</Code>|\"__type\":\s*\"(?:[^\"]*#)?([^\"]+)\"")
 
@@ -77,6 +79,8 @@ def parse_request(environ: Environ, body: bytes) -> ApiRequest:
     if signed is None:
         raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     service = _service(signed["service"], body)
+    if service == "s3" and environ.get("PATH_INFO", "").startswith(_S3_CONTROL):
+        service = "s3control"
     request = seam.Request(dict(environ))
     try:
         model, uri = seam.get_service_router(service).match(request)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gameday.world import addresses, autoscaling, load_balancers
 from gameday.world import acls, address_sets, dns_firewall, flow_logs
 from gameday.world import iam, identity_center, scp, secrets
+from gameday.world import cloudtrail, rds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("secrets", "secretsmanager", secrets.shown),
     Section("permission_sets", "ssoadmin", identity_center.shown_sets),
     Section("account_assignments", "ssoadmin", identity_center.shown_assignments),
+    Section("trails", "cloudtrail", cloudtrail.show_trails),
+    Section("databases", "rds", rds.show_databases),
+    Section("database_snapshots", "rds", rds.show_snapshots),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

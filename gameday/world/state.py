@@ -220,10 +220,12 @@ def _policies(owner: Any) -> dict[str, Any]:
 
 def _bucket(bucket: Any) -> dict[str, Any]:
     block = bucket.public_access_block
+    versioning = bucket.versioning_status
     return {
         "objects": len(bucket.keys),
         "policy": _document(bucket.policy.decode() if isinstance(bucket.policy, bytes) else bucket.policy),
         "public_access_block": block.to_config_dict() if block else None,
+        **({"versioning": versioning} if versioning else {}),
     }
 
 

@@ -133,6 +133,13 @@ Instant = Annotated[
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)",
         "an instant (RFC 3339, with a zone)",
         "2026-01-01T12:00:00Z",
+BucketName = Annotated[
+    str,
+    *_id(
+        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "the name of a general purpose S3 bucket",
+        "acme-customer-data",
     ),
 ]
 PrincipalArn = Annotated[
@@ -178,4 +185,28 @@ SecretName = Annotated[
 IdentityStoreUserName = Annotated[
     str,
     *_id(r"[\w+=,.@-]{1,128}", "a user name of Identity Center", "alice@example.com"),
+]
+        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/{_PATH}[A-Za-z0-9_+=,.@-]{{1,64}}",
+        "the ARN of an IAM role or user",
+        "arn:aws:iam::111122223333:role/break-glass",
+    ),
+]
+TrailName = Annotated[
+    str,
+    *_id(
+        rf"(?:{_PARTITION}:cloudtrail:{_REGION}:\d{{12}}:trail/)?[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?![._-])){{2,127}}(?<![._-])",
+        "the name or ARN of a CloudTrail trail",
+        "arn:aws:cloudtrail:eu-central-1:111122223333:trail/audit",
+    ),
+]
+_RDS_NAME: Final = r"(?!.*(?:--|-$))[a-z][a-z0-9-]{0,62}"
+DbInstanceId = Annotated[str, *_id(_RDS_NAME, "an RDS DB instance identifier (lower case)", "orders")]
+DbClusterId = Annotated[str, *_id(_RDS_NAME, "an RDS DB cluster identifier (lower case)", "orders-aurora")]
+DbSnapshotArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:rds:{_REGION}:\d{{12}}:(?:snapshot|cluster-snapshot):(?:rds:|awsbackup:)?[A-Za-z][A-Za-z0-9-]{{0,254}}",
+        "the ARN of an RDS DB snapshot or DB cluster snapshot",
+        "arn:aws:rds:eu-central-1:111122223333:snapshot:orders-2026-01-01",
+    ),
 ]

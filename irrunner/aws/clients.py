@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from botocore.config import Config
@@ -27,6 +28,8 @@ CALLER = "irrunner.caller"
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 READ_ATTEMPTS = 3
+_ACCOUNT_IN_HOST = frozenset({"s3control"})
+"""Services whose requests go to a host named after the account, which a loopback address cannot be."""
 
 
 class Clients:
@@ -85,6 +88,8 @@ class Clients:
         self._check(client.meta.endpoint_url, client.meta.service_model.endpoint_prefix)
         if self._simulated and getproxies():
             client = self._create(service, region, config.merge(Config(proxies={})))
+        if self._simulated and service in _ACCOUNT_IN_HOST:
+            client.meta.events.register("before-sign", _to_bare_host)
         client.meta.events.register_first("before-parameter-build", _take_caller)
         client.meta.events.register("before-sign", _sign_as_caller)
         client.meta.events.register_last("request-created", _name_the_run)
@@ -167,6 +172,17 @@ class Bound:
 def _take_caller(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     """Move the caller from the parameters (which are validated next) to the request's context."""
     context[CALLER] = params.pop(CALLER, None)
+
+
+def _to_bare_host(request: Any, **_: Any) -> None:
+    """Take the account id off the host; the header ``x-amz-account-id`` tells it, too.
+
+    Source: botocore's endpoint rules of s3control, ``{AccountId}.{url#authority}``.
+    """
+    url = urlsplit(request.url)
+    account, _, host = url.netloc.partition(".")
+    if account.isdecimal() and account == request.headers.get("x-amz-account-id"):
+        request.url = url._replace(netloc=host).geturl()
 
 
 def _sign_as_caller(request: Any, **_: Any) -> None:

@@ -1,0 +1,1 @@
+"""Actions on CloudTrail: what it records, and putting that back."""

@@ -1,0 +1,1 @@
+"""Actions on RDS and Aurora: snapshots as evidence, network, exposure, the master password."""
