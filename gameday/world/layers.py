@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import ebs, ec2, functions, guardduty, iam, kms, locks, organizations, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -17,4 +17,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     kms.LAYER,
     organizations.LAYER,
     guardduty.LAYER,
+    functions.LAYER,
 )

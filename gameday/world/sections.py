@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.world import functions
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -25,7 +27,10 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = ()
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("functions", "lambda", functions.show_functions),
+    Section("event_source_mappings", "lambda", functions.show_mappings),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = ()

@@ -99,3 +99,6 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+FunctionName = Annotated[
+    str, *_id(r"[A-Za-z0-9_-]{1,64}", "a Lambda function's name, without version or alias", "order-export")
+]
