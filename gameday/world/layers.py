@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, functions, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import (
+    containers,
+    ebs,
+    ec2,
+    functions,
+    guardduty,
+    iam,
+    kms,
+    locks,
+    organizations,
+    sts,
+    tags,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -18,4 +30,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     organizations.LAYER,
     guardduty.LAYER,
     functions.LAYER,
+    containers.LAYER,
 )

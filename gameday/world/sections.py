@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import functions
+from gameday.world import containers, functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Section:
 REGIONAL: Final[tuple[Section, ...]] = (
     Section("functions", "lambda", functions.show_functions),
     Section("event_source_mappings", "lambda", functions.show_mappings),
+    Section("ecs_tasks", "ecs", containers.show_tasks),
+    Section("ecs_services", "ecs", containers.show_services),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

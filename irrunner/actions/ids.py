@@ -102,3 +102,8 @@ TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 2
 FunctionName = Annotated[
     str, *_id(r"[A-Za-z0-9_-]{1,64}", "a Lambda function's name, without version or alias", "order-export")
 ]
+EcsClusterName = Annotated[str, *_id(r"[A-Za-z0-9_-]{1,255}", "an ECS cluster's name", "shop")]
+EcsServiceName = Annotated[str, *_id(r"[A-Za-z0-9_-]{1,255}", "an ECS service's name", "checkout")]
+EcsTaskId = Annotated[
+    str, *_id(r"[0-9a-f]{32}|[0-9a-f-]{36}", "an ECS task's id", "0123456789abcdef0123456789abcdef")
+]
