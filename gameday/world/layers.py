@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gameday.world import (
+    clusters,
     containers,
     ebs,
     ec2,
@@ -31,4 +32,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     functions.LAYER,
     containers.LAYER,
+    clusters.LAYER,
 )

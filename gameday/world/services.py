@@ -25,6 +25,10 @@ class Realm(Protocol):
     findings: list[Mapping[str, Any]]
     """GuardDuty findings of the world, by the names of its API."""
 
+    @property
+    def endpoint_url(self) -> str:
+        """Return where the world is served."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:

@@ -16,7 +16,8 @@ from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import AnyAction, Model, NoOutputs
 from irrunner.actions.page import action_document, action_page
 from irrunner.actions.registry import classes_of, load_registry
-from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION
+from irrunner.aws.cluster_operations import OPERATIONS
+from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION, KUBERNETES
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 PAGES = Path(__file__).parents[2] / "docs/reference/actions"
@@ -24,9 +25,9 @@ ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>
 VERBS = {
     "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
     "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
-    "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",
-    "publish",
-    "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict", "revoke", "rotate",
+    "enter", "export", "find", "force", "isolate", "label", "launch", "list", "lock", "locate", "pause",
+    "protect", "publish", "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict",
+    "revoke", "rotate",
     "route", "run", "scale", "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag",
     "terminate", "throttle", "unblock", "update", "verify", "whoami",
 }  # fmt: skip
@@ -52,6 +53,8 @@ def operations_of(service: str) -> frozenset[str]:
 
 def exists(permission: str) -> bool:
     """Whether an IAM action is named after an API operation (or one of the known exceptions)."""
+    if permission.startswith(KUBERNETES):
+        return permission.removeprefix(KUBERNETES) in OPERATIONS
     if permission in NO_OPERATION or permission in IAM_ACTION.values():
         return True
     service, _, name = permission.partition(":")
