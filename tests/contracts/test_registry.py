@@ -25,11 +25,11 @@ ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>
 VERBS = {
     "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
     "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
-    "enter", "export", "find", "force", "isolate", "label", "launch", "list", "lock", "locate", "pause",
-    "protect", "publish", "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict",
-    "revoke", "rotate",
+    "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",
+    "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict", "revoke", "rotate",
     "route", "run", "scale", "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag",
     "terminate", "throttle", "unblock", "update", "verify", "whoami",
+    "label", "publish",
 }  # fmt: skip
 LOCAL = {"notify.send", "evidence.record"}
 BRACES = re.compile(r"\{([a-z_]+)\}")

@@ -68,9 +68,48 @@ def label_otherwise(bench: Bench, values: Values) -> None:
     labels[values.get("key", ISOLATED)] = "mine"
 
 
+def one_cluster(bench: Bench) -> Values:
+    """The cluster."""
+    return {"cluster_name": cluster(bench)["cluster_name"]}
+
+
+def developer(bench: Bench) -> Values:
+    """A developer with an access entry of two policies."""
+    built = cluster(bench)
+    bench.client("eks").associate_access_policy(
+        clusterName=CLUSTER, principalArn=built["principal_arn"], policyArn=clusters.ADMIN,
+        accessScope={"type": "namespace", "namespaces": ["shop"]},
+    )  # fmt: skip
+    return {"cluster_name": CLUSTER, "principal_arn": built["principal_arn"]}
+
+
+def erase_cluster(bench: Bench, values: Values) -> None:
+    """Somebody deletes the cluster."""
+    del seam.backend("eks", bench.account, bench.where.region).clusters[CLUSTER]
+
+
+def come_back(bench: Bench, values: Values) -> None:
+    """Somebody makes the developer's entry anew, with other groups."""
+    clusters.grant(found(bench), values["principal_arn"], [], ["on-call"])
+
+
+def log_scheduler(bench: Bench, values: Values) -> None:
+    """Somebody switches another log on."""
+    found(bench).logged = ["api", "audit", "authenticator", "scheduler"]
+
+
 PATCH_POD, CREATE = "kubernetes:PatchPod", "kubernetes:CreateNetworkPolicy"
 
 ROWS = (
+    Row("aws.eks.describe-cluster", one_cluster, erase_cluster),
+    Row(
+        "aws.eks.remove-access-entry", developer, erase_cluster,
+        operations=("eks:DeleteAccessEntry",), drift=come_back,
+    ),
+    Row(
+        "aws.eks.enable-audit-log", one_cluster, erase_cluster,
+        operations=("eks:UpdateClusterConfig",), drift=log_scheduler,
+    ),
     Row("aws.eks.describe-pod", pod, erase_pod),
     Row("aws.eks.label-pod", pod, erase_pod, operations=(PATCH_POD,)),
     Row(
