@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import clusters, containers, functions
+from gameday.world import clusters, containers, functions, registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("event_source_mappings", "lambda", functions.show_mappings),
     Section("ecs_tasks", "ecs", containers.show_tasks),
     Section("ecs_services", "ecs", containers.show_services),
+    Section("ecr_repositories", "ecr", registries.show_repositories),
     Section("eks_clusters", "eks", clusters.show_clusters),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""

@@ -19,6 +19,8 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ec2.remove-instance-profile": "irrunner.actions.ec2.profile",
     "aws.ec2.stop-instance": "irrunner.actions.ec2.stop",
     "aws.ec2.tag-instance": "irrunner.actions.ec2.tag",
+    "aws.ecr.block-image": "irrunner.actions.ecr.block",
+    "aws.ecr.describe-image": "irrunner.actions.ecr.describe",
     "aws.ecs.describe-task": "irrunner.actions.ecs.describe",
     "aws.ecs.isolate-task": "irrunner.actions.ecs.isolate",
     "aws.ecs.protect-task": "irrunner.actions.ecs.protect",

@@ -142,3 +142,13 @@ IamPrincipalArn = Annotated[
         "arn:aws:iam::111122223333:role/developer",
     ),
 ]
+_ECR_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+EcrRepositoryName = Annotated[
+    str, *_id(rf"(?=.{{2,256}}$){_ECR_PART}(?:/{_ECR_PART})*", "an ECR repository's name", "shop/checkout")
+]
+ImageDigest = Annotated[
+    str, *_id(r"sha256:[0-9a-f]{64}", "the digest of a container image", f"sha256:{'0123456789abcdef' * 4}")
+]
+ImageTag = Annotated[
+    str, *_id(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "the tag of a container image", "2026-01-01")
+]
