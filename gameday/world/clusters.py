@@ -24,42 +24,43 @@ VIEW: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"
 _PAGE: Final = 2
 """Small, so that whoever forgets pages fails a drill."""
 _LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+_NODES: Final = ("ip-10-20-0-10.ec2.internal", "ip-10-20-0-11.ec2.internal")
+_PODS: Final = ("checkout-7d9f-abcde", "checkout-7d9f-fghij", "cart-55c4-klmno")
 _CLUSTER_WIDE: Final = {"type": "cluster", "namespaces": []}
 
 
 def build_cluster(place: Place, name: str) -> dict[str, Any]:
-    """Build a cluster that the responder's role administers, with two nodes and three pods.
+    """Build a cluster that the responder's role administers, with two nodes and three pods, if it is missing.
 
     Returns:
         The names of what was built; ``principal_arn`` is a developer with an access entry.
     """
     account = f"arn:aws:iam::{place.account}"
-    cluster = seam.backend("eks", place.account, place.region).create_cluster(
-        name, f"{account}:role/eks-cluster", {"subnetIds": ["subnet-1"]}
-    )
-    cluster.access_entries, cluster.objects, cluster.versions = {}, {}, [0]
-    developer = f"{account}:role/developer"
-    grant(cluster, f"{account}:role/{RESPONDER_ROLE.lstrip('/')}", [ADMIN])
-    grant(cluster, developer, [VIEW], groups=["shop-deployers"])
-    nodes = [f"ip-10-20-0-{number}.ec2.internal" for number in (10, 11)]
-    for number, node in enumerate(nodes):
-        provider = f"aws:///{place.region}a/i-{number:017x}"
-        put(cluster, "nodes", "", _object("v1", "Node", node, spec={"providerID": provider}))
-    account_name = "checkout"
-    put(cluster, "serviceaccounts", "shop", _object(
-        "v1", "ServiceAccount", account_name,
-        annotations={"eks.amazonaws.com/role-arn": f"{account}:role/checkout-pod"},
-    ))  # fmt: skip
-    pods = ("checkout-7d9f-abcde", "checkout-7d9f-fghij", "cart-55c4-klmno")
-    for number, pod in enumerate(pods):
-        put(cluster, "pods", "shop", _pod(pod, nodes[number % 2], account_name))
+    backend = seam.backend("eks", place.account, place.region)
+    if name not in backend.clusters:
+        _fill(backend.create_cluster(name, f"{account}:role/eks-cluster", {"subnetIds": ["subnet-1"]}), place)
     return {
         "cluster_name": name,
         "namespace": "shop",
-        "pod_names": list(pods),
-        "node_names": nodes,
-        "principal_arn": developer,
+        "pod_names": list(_PODS),
+        "node_names": list(_NODES),
+        "principal_arn": f"{account}:role/developer",
     }
+
+
+def _fill(cluster: Any, place: Place) -> None:
+    account = f"arn:aws:iam::{place.account}"
+    cluster.access_entries, cluster.objects, cluster.versions = {}, {}, [0]
+    grant(cluster, f"{account}:role/{RESPONDER_ROLE.lstrip('/')}", [ADMIN])
+    grant(cluster, f"{account}:role/developer", [VIEW], groups=["shop-deployers"])
+    for number, node in enumerate(_NODES):
+        provider = f"aws:///{place.region}a/i-{number:017x}"
+        put(cluster, "nodes", "", _object("v1", "Node", node, spec={"providerID": provider}))
+    annotations = {"eks.amazonaws.com/role-arn": f"{account}:role/checkout-pod"}
+    service_account = _object("v1", "ServiceAccount", "checkout", annotations=annotations)
+    put(cluster, "serviceaccounts", "shop", service_account)
+    for number, pod in enumerate(_PODS):
+        put(cluster, "pods", "shop", _pod(pod, _NODES[number % 2], "checkout"))
 
 
 def grant(cluster: Any, principal: str, policies: list[str], groups: list[str] | None = None) -> None:

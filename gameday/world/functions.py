@@ -24,6 +24,8 @@ from gameday.world.services import Scene, StrictLayer
 
 SWITCHING_S: Final = 20.0
 """From ``Disabling`` to ``Disabled``, and back."""
+_ROLE_CHARACTERS: Final = 58
+"""Of the function's name, so that the role's has 64 at most, with its suffix."""
 _NOT_FOUND: Final = "ResourceNotFoundException"
 _PAGE: Final = 2
 """Small, so that whoever forgets pages fails a drill."""
@@ -47,8 +49,12 @@ _MOVING: Final = frozenset({"Creating", "Enabling", "Disabling", "Updating", "De
 
 
 def build_function(place: Place, name: str, code: str = "print('hello')") -> dict[str, str]:
-    """Build a function with an execution role, a variable and no triggers."""
-    role_name = f"{name}-role"
+    """Build a function with an execution role, a variable and no triggers, if it is missing."""
+    role_name = f"{name[:_ROLE_CHARACTERS]}-role"
+    built = {"function_name": name, "role_name": role_name}
+    backend = seam.backend("lambda", place.account, place.region)
+    if any(function.function_name == name for function in backend.list_functions()):
+        return built
     role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
     spec = {
         "FunctionName": name,
@@ -58,8 +64,8 @@ def build_function(place: Place, name: str, code: str = "print('hello')") -> dic
         "Code": {"ZipFile": packed(code)},
         "Environment": {"Variables": {"TABLE": "orders", "API_TOKEN": "do-not-tell"}},
     }
-    seam.backend("lambda", place.account, place.region).create_function(spec)
-    return {"function_name": name, "role_name": role_name}
+    backend.create_function(spec)
+    return built
 
 
 def packed(code: str) -> str:

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from irrunner.aws.cluster_operations import ClusterOperation, cluster_operation
 from irrunner.aws.error_codes import AFTER_SENDING, BEFORE_SENDING, ErrorClass, class_of_answer
-from irrunner.aws.errors import HINTS
+from irrunner.aws.errors import HINTS, NOT_SENT_TLS
 from irrunner.aws.operations import is_read
 from irrunner.aws.redact import Redactor
 from irrunner.errors import ActionDenied, ActionError, CredentialsInvalid, OutcomeUnknown, ServiceUnavailable
 
 LONGEST_MESSAGE: Final = 300
 _NOT_SENT: Final = frozenset(
-    {"ConnectTimeoutError", "NameResolutionError", "NewConnectionError", "ProxyError", "SSLError"}
+    {"ConnectTimeoutError", "NameResolutionError", "NewConnectionError", "ProxyError"}
 )
 """urllib3's classes for a request that did not leave. Source: urllib3, reference of exceptions."""
 _BUSY_S: Final = 1.0
@@ -47,7 +47,8 @@ def lost(operation: str, cluster: str, problem: Exception, redactor: Redactor) -
     names = {
         cls.__name__ for cls in (*type(problem).__mro__, *type(getattr(problem, "reason", None)).__mro__)
     }
-    error_class = _for_reads(BEFORE_SENDING if names & _NOT_SENT else AFTER_SENDING, operation)
+    not_sent = names & _NOT_SENT or any(reason in str(problem).upper() for reason in NOT_SENT_TLS)
+    error_class = _for_reads(BEFORE_SENDING if not_sent else AFTER_SENDING, operation)
     text = redactor.text(str(problem))[:LONGEST_MESSAGE]
     return error_class(
         f"{operation}: {type(problem).__name__}: {text} (cluster {cluster})",

@@ -253,7 +253,7 @@ def test_other_endpoints_get_no_token(url: str) -> None:
         RULE.check_cluster(url)
 
 
-def test_a_token_names_its_cluster_and_is_learned(world: World, cloud: BotoCloud, api: Any) -> None:
+def test_a_token_names_its_cluster_and_is_hidden(world: World, cloud: BotoCloud, api: Any) -> None:
     """It is of no use at another cluster, and appears in no log."""
     api.call("kubernetes:GetPod", **POD)
     session = api._api._clusters

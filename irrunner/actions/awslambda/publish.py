@@ -71,6 +71,7 @@ class PublishOutputs(Model):
     phase=Phase.ANALYSIS,
     risk=Risk.NONE,
     timeout_s=300.0,
+    consistency_s=5.0,
     permissions=(
         *on_function("look", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction"),
         *on_function("act", "lambda:PublishVersion"),

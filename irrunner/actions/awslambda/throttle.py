@@ -74,6 +74,7 @@ class ThrottleOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=120.0,
+    consistency_s=5.0,
     permissions=(
         *on_function(
             "look",

@@ -103,6 +103,7 @@ class TriggersOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=600.0,
+    consistency_s=5.0,
     permissions=(
         *on_function(
             "look",
@@ -246,6 +247,7 @@ def _removals(state: TriggersState) -> Iterator[Call]:
                 summary=f"Remove statement {sid} from the policy of {target}",
                 before=statement,
                 after=None,
+                tolerate=("ResourceNotFoundException",),
             )
 
 
@@ -259,6 +261,7 @@ def _add(state: TriggersState, qualifier: str, statement: Statement) -> Call:
         summary=f"Add statement {statement['Sid']} to the policy of {target}",
         before=None,
         after=statement,
+        tolerate=("ResourceConflictException",),
     )
 
 

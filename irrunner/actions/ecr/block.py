@@ -52,6 +52,7 @@ class BlockImageOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=60.0,
+    consistency_s=5.0,
     permissions=(
         *LOOK_AT_REPOSITORY,
         Permission("ecr:SetRepositoryPolicy", REPOSITORY, use="act"),

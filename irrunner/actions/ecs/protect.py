@@ -79,6 +79,7 @@ class ProtectTaskOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.NONE,
     timeout_s=60.0,
+    consistency_s=5.0,
     permissions=(
         DESCRIBE_TASK,
         Permission("ecs:GetTaskProtection", TASK),

@@ -50,6 +50,7 @@ class ScaleServiceOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DESTRUCTIVE,
     timeout_s=120.0,
+    consistency_s=5.0,
     permissions=(
         Permission("ecs:DescribeServices", SERVICE),
         Permission("application-autoscaling:DescribeScalableTargets"),

@@ -59,6 +59,7 @@ class StopTaskOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DESTRUCTIVE,
     timeout_s=600.0,
+    consistency_s=5.0,
     permissions=(DESCRIBE_TASK, Permission("ecs:StopTask", TASK, use="act")),
     undo=UndoPolicy.NEVER,
     undo_note="A task that has stopped does not start again; its service starts another one.",

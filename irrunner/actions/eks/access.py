@@ -95,6 +95,7 @@ class RemoveEntryOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.DISRUPTIVE,
     timeout_s=120.0,
+    consistency_s=5.0,
     permissions=(
         DESCRIBE_CLUSTER,
         *(Permission(n, ENTRY) for n in ("eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies")),
@@ -227,6 +228,7 @@ def _delete(state: RemoveEntryState) -> Call:
         summary=f"Delete the access entry of {state.principal_arn} in {state.cluster_name}",
         before=state.entry.model_dump(mode="json") if state.entry else None,
         after=None,
+        tolerate=("ResourceNotFoundException",),
     )
 
 

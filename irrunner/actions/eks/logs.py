@@ -43,6 +43,7 @@ class AuditLogOutputs(Model):
     phase=Phase.CONTAINMENT,
     risk=Risk.NONE,
     timeout_s=1200.0,
+    consistency_s=5.0,
     permissions=(
         DESCRIBE_CLUSTER,
         Permission("eks:UpdateClusterConfig", CLUSTER, use="act"),
