@@ -51,6 +51,7 @@ def build_cluster(place: Place, name: str) -> dict[str, Any]:
 def _fill(cluster: Any, place: Place) -> None:
     account = f"arn:aws:iam::{place.account}"
     cluster.access_entries, cluster.objects, cluster.versions = {}, {}, [0]
+    cluster.pod_identities = {"a-1": ("shop", "checkout", f"{account}:role/checkout-identity")}
     grant(cluster, f"{account}:role/{RESPONDER_ROLE.lstrip('/')}", [ADMIN])
     grant(cluster, f"{account}:role/developer", [VIEW], groups=["shop-deployers"])
     for number, node in enumerate(_NODES):
@@ -182,6 +183,27 @@ def associate(scene: Scene) -> Mapping[str, Any]:
     return {"clusterName": scene.params["clusterName"], "principalArn": scene.params["principalArn"]}
 
 
+def list_associations(scene: Scene) -> Mapping[str, Any]:
+    """List which service accounts EKS gives a role, by namespace and name."""
+    cluster, asked = _cluster(scene), scene.params
+    found = [
+        {"clusterName": cluster.name, "associationId": ident, "namespace": namespace, "serviceAccount": name}
+        for ident, (namespace, name, _) in sorted(cluster.pod_identities.items())
+        if asked.get("namespace") in {None, namespace} and asked.get("serviceAccount") in {None, name}
+    ]
+    return _page(scene, "associations", found)
+
+
+def describe_association(scene: Scene) -> Mapping[str, Any]:
+    """Describe which role a service account is given."""
+    cluster, ident = _cluster(scene), scene.params["associationId"]
+    if ident not in cluster.pod_identities:
+        raise Refusal("ResourceNotFoundException", f"No association found for id {ident}", 404)
+    namespace, name, role = cluster.pod_identities[ident]
+    own = {"associationId": ident, "namespace": namespace, "serviceAccount": name, "roleArn": role}
+    return {"association": {"clusterName": cluster.name, **own}}
+
+
 def logged(cluster: Any) -> list[str]:
     """Return the kinds of log that a cluster writes."""
     return list(getattr(cluster, "logged", ["api"]))
@@ -280,5 +302,7 @@ LAYER: Final = StrictLayer(
         "eks:DeleteAccessEntry": delete_entry,
         "eks:ListAssociatedAccessPolicies": list_policies,
         "eks:AssociateAccessPolicy": associate,
+        "eks:ListPodIdentityAssociations": list_associations,
+        "eks:DescribePodIdentityAssociation": describe_association,
     },
 )

@@ -117,7 +117,11 @@ class ClusterCalls:
             raise TargetConflict(f"cluster {cluster} is {found.get('status')}: its API does not answer yet")
         url = str(found["endpoint"]).rstrip("/")
         self._clients.check_cluster(url)
-        return Connection(cluster, url, _client(url, (found.get("certificateAuthority") or {}).get("data")))
+        try:
+            client = _client(url, (found.get("certificateAuthority") or {}).get("data"))
+        except ValueError as problem:
+            raise InvalidCall(f"the certificate authority of cluster {cluster} cannot be read") from problem
+        return Connection(cluster, url, client)
 
     def _token(self, cluster: str) -> str:
         """Return a bearer token for the cluster.

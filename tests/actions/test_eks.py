@@ -229,7 +229,13 @@ class Context:
             {
                 "kubernetes:GetPod": lambda **_: found,
                 "kubernetes:GetNode": lambda **_: missing,
-                "kubernetes:GetServiceAccount": lambda **_: missing,
+                "kubernetes:GetServiceAccount": lambda **_: {
+                    "metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a/irsa"}}
+                },
+                "eks:ListPodIdentityAssociations": lambda **_: {"associations": [{"associationId": "a-1"}]},
+                "eks:DescribePodIdentityAssociation": lambda **_: {
+                    "association": {"roleArn": "arn:aws:iam::1:role/identity"}
+                },
                 "kubernetes:ListPods": lambda **_: {"items": [found]},
             }
         )
@@ -252,5 +258,6 @@ def test_a_debug_container_and_the_host_are_evidence() -> None:
     assert [found.name for found in facts.containers] == ["app", "debugger"]
     assert (facts.host_namespaces, facts.host_paths) == (["hostPID"], ["/"])
     assert facts.phase == "Unknown"
+    assert facts.role_names == ["irsa", "identity"]
     assert facts.containers[0].environment_names == ["TOKEN"]
     assert "s3cret" not in facts.model_dump_json()

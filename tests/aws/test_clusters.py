@@ -6,7 +6,9 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -263,6 +265,58 @@ def test_a_token_names_its_cluster_and_is_hidden(world: World, cloud: BotoCloud,
     assert "x-k8s-aws-id" in url
     assert "X-Amz-Expires=60" in url
     assert token.removeprefix("k8s-aws-v1.") not in cloud.redactor.text(f"Authorization: Bearer {token}")
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends every caller somewhere else, and counts."""
+
+    asked = 0
+
+    def do_PATCH(self) -> None:
+        """Redirect."""
+        type(self).asked += 1
+        self.send_response(302)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_no_redirect_gets_the_token(world: World, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redirected request would carry the bearer token to wherever the answer points."""
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        described = {"cluster": {"status": "ACTIVE", "endpoint": url}}
+        monkeypatch.setattr(api._api._clusters, "_describe", lambda _name: described)
+        with pytest.raises(InvalidCall):
+            api.call("kubernetes:PatchPod", **POD, Body={})
+        server.shutdown()
+        thread.join()
+    assert Elsewhere.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [
+        ({"status": "CREATING"}, TargetConflict),
+        ({"status": "ACTIVE", "endpoint": "https://evil.example.com"}, SettingsError),
+        (
+            {"status": "ACTIVE", "endpoint": "http://127.0.0.1:1", "certificateAuthority": {"data": "a"}},
+            InvalidCall,
+        ),
+    ],
+)
+def test_odd_clusters_are_typed(
+    api: Any, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], error: type[Exception]
+) -> None:
+    """What cannot be talked to gets no token, and the reason is in our words."""
+    monkeypatch.setattr(api._api._clusters, "_describe", lambda _name: {"cluster": found})
+    with pytest.raises(error):
+        api.call("kubernetes:GetPod", **POD)
 
 
 def test_the_client_is_imported_at_the_first_call() -> None:

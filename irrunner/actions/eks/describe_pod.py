@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from irrunner.actions.contract import Action, Decision, LookContext, Model, ReadApi, Settled, State, Where
+from irrunner.actions.contract import (
+    Action,
+    Decision,
+    LookContext,
+    Model,
+    Permission,
+    ReadApi,
+    Settled,
+    State,
+    Where,
+)
 from irrunner.actions.eks.clusters import (
+    CLUSTER,
     DESCRIBE_CLUSTER,
     USER_GUIDE,
     OnePod,
@@ -22,6 +33,8 @@ from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 """Of a service account whose pods get sessions of an IAM role (IRSA)."""
+
+_ASSOCIATIONS: Final = "arn:{partition}:eks:{region}:{account}:podidentityassociation/{cluster_name}/*"
 
 
 class PodContainer(Model):
@@ -50,9 +63,10 @@ class PodFacts(State):
     instance_id: str
     """The EC2 instance behind the node; empty for Fargate, or where the pod has no node yet."""
     service_account: str
-    role_arn: str
-    role_name: str
-    """Of the service account's IAM role, for revoking its sessions; empty where it has none."""
+    role_arns: list[str]
+    """IAM roles of the service account: by annotation (IRSA), or by EKS Pod Identity."""
+    role_names: list[str]
+    """Revoke the sessions of each."""
     owners: list[str]
     """``ReplicaSet/checkout-7d9f``: what makes a new pod when this one ends."""
     labels: dict[str, str]
@@ -72,6 +86,8 @@ class PodFacts(State):
     permissions=(
         DESCRIBE_CLUSTER,
         *in_cluster("look", "GetPod", "ListPods", "GetNode", "GetServiceAccount"),
+        Permission("eks:ListPodIdentityAssociations", CLUSTER),
+        Permission("eks:DescribePodIdentityAssociation", _ASSOCIATIONS),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="Only reads, so that there is nothing to undo.",
@@ -79,6 +95,7 @@ class PodFacts(State):
     sources=(
         f"{USER_GUIDE}/access-entries.html",
         f"{USER_GUIDE}/iam-roles-for-service-accounts.html",
+        f"{USER_GUIDE}/pod-identities.html",
     ),
 )
 class DescribePod(Action[OnePod, PodFacts]):
@@ -92,7 +109,8 @@ class DescribePod(Action[OnePod, PodFacts]):
         """Read; what the pod names but is gone is left empty."""
         pod = get_pod(ctx.api, params)
         spec, status = pod["spec"], pod.get("status") or {}
-        role_arn = _role_arn(ctx.api, params, spec.get("serviceAccountName") or "default")
+        account = spec.get("serviceAccountName") or "default"
+        role_arns = sorted({*_annotated(ctx.api, params, account), *_associated(ctx.api, params, account)})
         uid, images = pod["metadata"]["uid"], _image_ids(pod)
         return PodFacts(
             cluster_name=params.cluster_name,
@@ -104,9 +122,9 @@ class DescribePod(Action[OnePod, PodFacts]):
             started_at=status.get("startTime") or "",
             node_name=spec.get("nodeName") or "",
             instance_id=_instance_id(ctx.api, params, spec.get("nodeName") or ""),
-            service_account=spec.get("serviceAccountName") or "default",
-            role_arn=role_arn,
-            role_name=role_arn.rpartition("/")[2],
+            service_account=account,
+            role_arns=role_arns,
+            role_names=[arn.rpartition("/")[2] for arn in role_arns],
             owners=[f"{o['kind']}/{o['name']}" for o in pod["metadata"].get("ownerReferences") or ()],
             labels=labels_of(pod),
             containers=_containers(pod),
@@ -137,7 +155,8 @@ def _instance_id(api: ReadApi, params: OnePod, node_name: str) -> str:
         return ""
 
 
-def _role_arn(api: ReadApi, params: OnePod, service_account: str) -> str:
+def _annotated(api: ReadApi, params: OnePod, service_account: str) -> list[str]:
+    """Return the role that the service account names, if it names one."""
     try:
         found = api.call(
             "kubernetes:GetServiceAccount",
@@ -146,8 +165,29 @@ def _role_arn(api: ReadApi, params: OnePod, service_account: str) -> str:
             Name=service_account,
         )
     except TargetNotFound:
-        return ""
-    return str((found["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION) or "")
+        return []
+    arn = (found["metadata"].get("annotations") or {}).get(ROLE_ANNOTATION)
+    return [str(arn)] if arn else []
+
+
+def _associated(api: ReadApi, params: OnePod, service_account: str) -> list[str]:
+    """Return the roles that EKS itself gives to the service account: the cluster's API does not show them."""
+    found = api.pages(
+        "eks:ListPodIdentityAssociations",
+        "associations",
+        clusterName=params.cluster_name,
+        namespace=params.namespace,
+        serviceAccount=service_account,
+    )
+    described = (
+        api.call(
+            "eks:DescribePodIdentityAssociation",
+            clusterName=params.cluster_name,
+            associationId=association["associationId"],
+        )["association"]
+        for association in found
+    )
+    return [str(association["roleArn"]) for association in described]
 
 
 def _statuses(pod: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
