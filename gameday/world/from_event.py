@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gameday.world import content, guardduty, seam
+from gameday.world import clusters, content, functions, guardduty, seam
 from gameday.world.content import InstanceSpec, Place
 from gameday.world.identity import Sessions
 from irrunner.findings.identity import GENERATED
@@ -18,6 +18,8 @@ _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _ID: Final = re.compile(r"[a-z]{1,10}-[0-9A-Za-z-]{1,40}")
 _KEY: Final = re.compile(r"\w{16,128}", re.ASCII)
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_FUNCTION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CLUSTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PROFILE: Final = re.compile(r"arn:aws[\w-]*:iam::[0-9]{12}:instance-profile/[\w+=,.@/-]+")
 _GROUP_TAG: Final = "aws:autoscaling:groupName"
 _GROUP: Final = re.compile(r"[^:\x00-\x1f]{1,255}")
@@ -107,6 +109,10 @@ def _build_resource(
         built |= _credentials(resource, place, sessions)
     elif _is_user(resource):
         built |= content.build_user(place, resource.user_name)
+    if _FUNCTION.fullmatch(resource.function_name):
+        built |= functions.build_function(place, resource.function_name)
+    if resource.kind == "eks-cluster" and _CLUSTER.fullmatch(resource.cluster_name):
+        built |= clusters.build_cluster(place, resource.cluster_name)
     for name in filter(_BUCKET.fullmatch, resource.bucket_names):
         built["bucket_names"] = [
             *built.get("bucket_names", []),

@@ -21,6 +21,11 @@ from gameday.world import (
     ebs,
     ec2,
     flow_logs,
+    clusters,
+    containers,
+    ebs,
+    ec2,
+    functions,
     guardduty,
     iam,
     kms,
@@ -39,6 +44,7 @@ from gameday.world import (
     tags,
 )
 from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, rds, s3, sts, tags
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -67,4 +73,7 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     s3.LAYER,
     cloudtrail.LAYER,
     rds.LAYER,
+    functions.LAYER,
+    containers.LAYER,
+    clusters.LAYER,
 )

@@ -13,6 +13,7 @@ from gameday.world import addresses, autoscaling, load_balancers
 from gameday.world import acls, address_sets, dns_firewall, flow_logs
 from gameday.world import iam, identity_center, scp, secrets
 from gameday.world import cloudtrail, rds
+from gameday.world import clusters, containers, functions, registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("trails", "cloudtrail", cloudtrail.show_trails),
     Section("databases", "rds", rds.show_databases),
     Section("database_snapshots", "rds", rds.show_snapshots),
+    Section("functions", "lambda", functions.show_functions),
+    Section("event_source_mappings", "lambda", functions.show_mappings),
+    Section("ecs_tasks", "ecs", containers.show_tasks),
+    Section("ecs_services", "ecs", containers.show_services),
+    Section("ecr_repositories", "ecr", registries.show_repositories),
+    Section("eks_clusters", "eks", clusters.show_clusters),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

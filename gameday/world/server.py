@@ -1,4 +1,4 @@
-"""The world as an HTTP server on the loopback interface: AWS, and the world's own routes under ``/world``."""
+"""The world as an HTTP server on the loopback interface: AWS, its clusters, and ``/world`` of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from gameday.world import seam
 from gameday.world.dispatch import ConnectionLost, Dispatch
+from gameday.world.kubernetes import PREFIX, KubernetesApi
 from gameday.world.protocol import Environ, take_body
 from gameday.world.refusals import Reply
 
@@ -33,8 +34,11 @@ class QuietRequests(seam.MotoRequestHandler):
 class Application:
     """The WSGI application."""
 
-    def __init__(self, dispatch: Dispatch, routes: Mapping[tuple[str, str], Route]) -> None:
+    def __init__(
+        self, dispatch: Dispatch, clusters: KubernetesApi, routes: Mapping[tuple[str, str], Route]
+    ) -> None:
         self._dispatch = dispatch
+        self._clusters = clusters
         self._routes = routes
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -42,8 +46,9 @@ class Application:
         if environ["PATH_INFO"].startswith("/world/"):
             reply = self._own(environ)
         else:
+            api = self._clusters if environ["PATH_INFO"].startswith(PREFIX) else self._dispatch
             try:
-                reply = self._dispatch(environ)
+                reply = api(environ)
             except ConnectionLost:
                 _hang_up(environ)
                 raise

@@ -30,6 +30,10 @@ class Realm(Protocol):
     trail_delay_s: float
     """World seconds until an event shows in CloudTrail's event history."""
 
+    @property
+    def endpoint_url(self) -> str:
+        """Return where the world is served."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:

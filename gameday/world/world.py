@@ -21,6 +21,7 @@ from gameday.world.control import routes
 from gameday.world.dispatch import Dispatch
 from gameday.world.faults import Fault, FaultPlan
 from gameday.world.identity import Principal, Sessions
+from gameday.world.kubernetes import KubernetesApi
 from gameday.world.organisation import (
     FORENSICS_ROLE,
     RESPONDER_ROLE,
@@ -136,7 +137,8 @@ class World:
             self._credentials: Credentials = furnish(self.organisation, self._regions(), self._actions)
             self._populate()
             self._dispatch = Dispatch(self, self.log, self.faults)
-            self._server = Server(Application(self._dispatch, routes(self)), self._port)
+            clusters = KubernetesApi(self, self.log, self.faults, self._dispatch.lock)
+            self._server = Server(Application(self._dispatch, clusters, routes(self)), self._port)
             self._server.start()
             stack.callback(self._server.stop)
             self._config = self._configure(stack)

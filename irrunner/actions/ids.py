@@ -209,4 +209,56 @@ DbSnapshotArn = Annotated[
         "the ARN of an RDS DB snapshot or DB cluster snapshot",
         "arn:aws:rds:eu-central-1:111122223333:snapshot:orders-2026-01-01",
     ),
+FunctionName = Annotated[
+    str, *_id(r"[A-Za-z0-9_-]{1,64}", "a Lambda function's name, without version or alias", "order-export")
+]
+EcsClusterName = Annotated[str, *_id(r"[A-Za-z0-9_-]{1,255}", "an ECS cluster's name", "shop")]
+EcsServiceName = Annotated[str, *_id(r"[A-Za-z0-9_-]{1,255}", "an ECS service's name", "checkout")]
+EcsTaskId = Annotated[
+    str, *_id(r"[0-9a-f]{32}|[0-9a-f-]{36}", "an ECS task's id", "0123456789abcdef0123456789abcdef")
+]
+EksClusterName = Annotated[str, *_id(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "an EKS cluster's name", "shop")]
+_DNS_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+NamespaceName = Annotated[str, *_id(_DNS_LABEL, "a Kubernetes namespace", "checkout")]
+KubernetesName = Annotated[
+    str,
+    *_id(
+        rf"(?=.{{1,253}}$){_DNS_LABEL}(?:\.{_DNS_LABEL})*",
+        "the name of a Kubernetes object",
+        "checkout-7d9f8c-x2x7k",
+    ),
+]
+LabelKey = Annotated[
+    str,
+    *_id(
+        rf"(?:(?=.{{1,253}}/){_DNS_LABEL}(?:\.{_DNS_LABEL})*/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?",
+        "a label's key",
+        "irrunner.io/incident",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    *_id(
+        r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?",
+        "a label's value of at most 63",
+        "compromised",
+    ),
+]
+IamPrincipalArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:iam::\d{{12}}:(?:user|role)/{_PATH}[A-Za-z0-9_+=,.@-]{{1,64}}",
+        "the ARN of an IAM user or role",
+        "arn:aws:iam::111122223333:role/developer",
+    ),
+]
+_ECR_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+EcrRepositoryName = Annotated[
+    str, *_id(rf"(?=.{{2,256}}$){_ECR_PART}(?:/{_ECR_PART})*", "an ECR repository's name", "shop/checkout")
+]
+ImageDigest = Annotated[
+    str, *_id(r"sha256:[0-9a-f]{64}", "the digest of a container image", f"sha256:{'0123456789abcdef' * 4}")
+]
+ImageTag = Annotated[
+    str, *_id(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "the tag of a container image", "2026-01-01")
 ]

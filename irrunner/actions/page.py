@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from irrunner.actions.contract import AnyAction, Model
+from irrunner.aws.cluster_operations import cluster_operation
+from irrunner.aws.operations import KUBERNETES
 
 
 def fields_of(model: type[Model]) -> list[dict[str, Any]]:
@@ -108,5 +110,19 @@ def _permissions(action: AnyAction) -> list[str]:
     rows += [
         f"| `{entry.action}` | `{entry.resource}` | {entry.scope} | {entry.use} |"
         for entry in action.permissions
+        if not entry.action.startswith(KUBERNETES)
     ]
+    return [*rows, "", *_cluster_permissions(action)]
+
+
+def _cluster_permissions(action: AnyAction) -> list[str]:
+    """Return what the cluster grants: IAM and session policies know nothing of it."""
+    needed = [entry for entry in action.permissions if entry.action.startswith(KUBERNETES)]
+    if not needed:
+        return []
+    rows = ["In the cluster (RBAC, for the access entry of the responder's role):", ""]
+    rows += ["| verb | resource | API group | for |", "|---|---|---|---|"]
+    for entry in needed:
+        known = cluster_operation(entry.action)
+        rows.append(f"| `{known.verb}` | `{known.resource}` | `{known.group}` | {entry.use} |")
     return [*rows, ""]

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import jmespath
 
 from irrunner.aws.clients import Bound, Clients
+from irrunner.aws.clusters import ClusterCalls
 from irrunner.aws.errors import CAUGHT, cause_of, classify, is_expired
 from irrunner.aws.identity import Identity
-from irrunner.aws.operations import is_read
+from irrunner.aws.operations import KUBERNETES, is_read
 from irrunner.aws.redact import Redactor
 from irrunner.errors import ActionError, InvalidCall
 
@@ -45,12 +46,17 @@ class BotoApi:
         self._elsewhere = elsewhere
         self._redactor = redactor
         self.region = region
+        self._clusters = ClusterCalls(
+            lambda name: self.call("eks:DescribeCluster", name=name), clients, identity, region, redactor
+        )
 
     def __repr__(self) -> str:
         return f"BotoApi({self._identity.name}, {self.region})"
 
     def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
         """See :class:`irrunner.aws.api.CloudApi`; the answer keeps ``ResponseMetadata``."""
+        if operation.startswith(KUBERNETES):
+            return self._clusters.call(operation, params)
         return self._attempt(operation, lambda bound: bound.call(params))
 
     def pages(self, operation: str, path: str, /, **params: Any) -> list[Any]:
@@ -61,6 +67,8 @@ class BotoApi:
         """
         if not is_read(operation):
             raise InvalidCall(f"{operation} changes AWS; only reads have pages", operation=operation)
+        if operation.startswith(KUBERNETES):
+            return self._clusters.pages(operation, path, params)
         items = jmespath.compile(path)
 
         def collect(bound: Bound) -> list[Any]:

@@ -115,6 +115,18 @@ class Clients:
             )
         self._simulated = simulated
 
+    def check_cluster(self, url: str) -> None:
+        """Let the endpoint of an EKS cluster pass, where it is on the same side as our other endpoints.
+
+        Raises:
+            SettingsError: If it is not.
+        """
+        self._rule.check_cluster(url)
+        if self._simulated not in (None, is_loopback(url)):
+            raise SettingsError(
+                "a simulated cluster and AWS itself are not mixed", hint="check AWS_ENDPOINT_URL"
+            )
+
     def partition(self, region: str) -> str:
         """Return the partition (``aws``) of a Region."""
         return str(self._session.get_partition_for_region(region))

@@ -53,6 +53,22 @@ class EndpointRule:
         if not url.lower().startswith("https:"):
             raise SettingsError(f"the AWS endpoint at {host!r} is not encrypted", hint="use https")
 
+    def check_cluster(self, url: str) -> None:
+        """Let the endpoint of an EKS cluster's API pass: it gets a token of ours.
+
+        Raises:
+            SettingsError: If it is neither AWS's, nor configured, nor loopback; or not encrypted.
+        """
+        if is_loopback(url):
+            return
+        host = host_of(url)
+        below = any(host.endswith(f".{suffix}") for suffix in self.suffixes)
+        if not host or not (below or _matches(host, self.configured)) or not url.lower().startswith("https:"):
+            raise SettingsError(
+                f"the endpoint {host!r} of an EKS cluster is neither encrypted and AWS's nor loopback",
+                hint="if it is ours, add the host to `endpoints`",
+            )
+
     def _is_aws(self, host: str, service: str) -> bool:
         """Whether AWS itself serves the service there: ``SERVICE[.REGION].SUFFIX``, FIPS, or a VPC endpoint.
 

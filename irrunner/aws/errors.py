@@ -44,7 +44,7 @@ HINTS: dict[ErrorClass, str] = {
 }
 _ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL | re.IGNORECASE)
 _GIVEN_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.DOTALL)
-_NOT_SENT_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HANDSHAKE_FAILURE")
+NOT_SENT_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HANDSHAKE_FAILURE")
 
 
 def classify(problem: Exception, operation: str = "", *, redactor: Redactor | None = None) -> ActionError:
@@ -97,7 +97,7 @@ def _read_answer(answer: dict[str, Any]) -> tuple[dict[str, Any], ErrorClass, st
 
 def _class_of_exception(problem: Exception) -> ErrorClass:
     name = next((cls.__name__ for cls in type(problem).__mro__ if cls.__name__ in EXCEPTIONS), None)
-    if name == "SSLError" and any(reason in str(problem).upper() for reason in _NOT_SENT_TLS):
+    if name == "SSLError" and any(reason in str(problem).upper() for reason in NOT_SENT_TLS):
         return ServiceUnavailable
     return EXCEPTIONS[name] if name is not None else OutcomeUnknown
 

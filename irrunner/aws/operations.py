@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 OPERATION = re.compile(r"^(?P<service>[a-z][a-z0-9-]*):(?P<name>[A-Z][A-Za-z0-9]*)$")
 READ_PREFIX = re.compile(r"^(Describe|Get|List|Lookup|Search|Head|BatchGet|Simulate)([A-Z0-9]|$)")
 
+KUBERNETES = "kubernetes:"
+"""Prefix of operations of an EKS cluster's own API, which IAM does not know."""
+
 ALSO_READS = frozenset(
     {
         "access-analyzer:ValidatePolicy",

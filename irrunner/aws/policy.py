@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from irrunner.actions.contract import Permission
+from irrunner.aws.operations import KUBERNETES
 from irrunner.errors import InvalidCall
 
 LIMIT_CHARACTERS = 2_047
@@ -85,6 +86,8 @@ def grants_of(permissions: Iterable[Permission], values: Mapping[str, str]) -> G
     """Return the permissions as grants: each action, under each condition, with its resources."""
     grants: Grants = {}
     for permission in permissions:
+        if permission.action.startswith(KUBERNETES):
+            continue  # a cluster grants it, by RBAC; STS would refuse the text
         conditions = json.dumps(
             {
                 operator: {key: resource(text, values) for key, text in block.items()}

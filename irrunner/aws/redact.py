@@ -40,6 +40,8 @@ _SHAPES = (
     re.compile(r"(?P<keep>://[^\s/:@]*:)[^\s/@]+(?=@)"),
     # session tokens of STS
     re.compile(r"(?P<keep>)\b(?:FQoG|FwoG|IQoJ)[A-Za-z0-9/+=_%-]{60,}"),
+    # bearer tokens of EKS clusters: presigned requests, in base64
+    re.compile(r"(?P<keep>k8s-aws-v1\.)[A-Za-z0-9_=-]{20,}"),
     # secret access keys: 40 characters of base64, in mixed case with a digit
     re.compile(
         r"(?P<keep>)(?<![A-Za-z0-9/+=_-])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9])"

@@ -45,11 +45,17 @@ def interfaces_of(api: ReadApi, instance_id: str) -> tuple[Interface, ...]:
     Source: DescribeNetworkInterfaces, filter ``attachment.instance-id``. DescribeInstances lists the
     same interfaces, but not which of them AWS services manage.
     """
-    described = api.pages(
-        "ec2:DescribeNetworkInterfaces",
-        "NetworkInterfaces[]",
-        Filters=[{"Name": "attachment.instance-id", "Values": [instance_id]}],
-    )
+    return _found(api, "attachment.instance-id", [instance_id])
+
+
+def interfaces_named(api: ReadApi, interface_ids: list[str]) -> tuple[Interface, ...]:
+    """Return the interfaces of these ids that exist, sorted by id."""
+    return _found(api, "network-interface-id", interface_ids) if interface_ids else ()
+
+
+def _found(api: ReadApi, name: str, values: list[str]) -> tuple[Interface, ...]:
+    filters = [{"Name": name, "Values": values}]
+    described = api.pages("ec2:DescribeNetworkInterfaces", "NetworkInterfaces[]", Filters=filters)
     found = (_interface(raw) for raw in described)
     return tuple(sorted(found, key=lambda interface: interface.network_interface_id))
 

@@ -1,0 +1,255 @@
+"""ECS where moto is too kind: tasks that take time to stop, are forgotten, and are protected from scale-in.
+
+Source: ECS API reference (DescribeTasks, StopTask, UpdateTaskProtection); ECS developer guide, "Task
+lifecycle", "Protect your tasks from being terminated by scale-in events".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from gameday.world import seam
+from gameday.world.content import Place
+from gameday.world.identity import role_named
+from gameday.world.organisation import create_role
+from gameday.world.refusals import Refusal
+from gameday.world.services import Scene, StrictLayer
+
+STOPPING_S: Final = 30.0
+_FORGOTTEN_S: Final = 3_600.0
+_DEFAULT_MINUTES: Final = 120
+_PAGE: Final = 2
+"""Small, so that whoever forgets pages fails a drill."""
+_TRUST: Final = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
+
+
+def build_service(
+    place: Place, cluster_name: str, service_name: str, *, tasks: int, subnet_id: str, group_ids: list[str]
+) -> dict[str, Any]:
+    """Build a Fargate service with running tasks, each with an interface of its own.
+
+    The interfaces can be changed, so that isolation can be played; the act ``mark-requester-managed`` makes
+    them what those of Fargate are.
+    """
+    ecs = seam.backend("ecs", place.account, place.region)
+    role_name = f"{service_name}-task"
+    role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
+    ecs.create_cluster(cluster_name)
+    environment = [{"name": "API_TOKEN", "value": "do-not-tell"}]
+    ecs.register_task_definition(
+        family=service_name,
+        container_definitions=[
+            {"name": "app", "image": f"{service_name}:latest", "environment": environment, "memory": 512}
+        ],
+        network_mode="awsvpc",
+        requires_compatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        task_role_arn=role.arn,
+    )
+    ec2 = seam.ec2(place.account, place.region)
+    ec2.get_vpc(ec2.get_subnet(subnet_id).vpc_id).enable_dns_hostnames = True
+    network = {"awsvpcConfiguration": {"subnets": [subnet_id], "securityGroups": group_ids}}
+    ecs.create_service(
+        cluster_name, service_name, tasks, service_name, launch_type="FARGATE", network_configuration=network
+    )
+    started = ecs.run_task(
+        cluster_name, service_name, tasks, None, "", None, "FARGATE", network, f"service:{service_name}"
+    )
+    service = ecs.services[f"{cluster_name}:{service_name}"]
+    service.running_count, service.pending_count = tasks, 0
+    return {
+        "cluster_name": cluster_name,
+        "service_name": service_name,
+        "task_ids": [task.id for task in started],
+        "task_role_name": role_name,
+    }
+
+
+def describe_tasks(scene: Scene) -> Mapping[str, Any]:
+    """Describe the tasks that there are; the others are failures of an answer that is no error."""
+    found, failures = _asked(scene, scene.params["tasks"])
+    return {"tasks": [_task(task) for task in found], "failures": failures}
+
+
+def list_tasks(scene: Scene) -> Mapping[str, Any]:
+    """List what is to run, in pages."""
+    wanted = scene.params.get("desiredStatus") or "RUNNING"
+    arns = [task.task_arn for task in _tasks(scene) if task.desired_status == wanted]
+    start = int(scene.params.get("nextToken") or 0)
+    more = {"nextToken": str(start + _PAGE)} if start + _PAGE < len(arns) else {}
+    return {"taskArns": arns[start : start + _PAGE], **more}
+
+
+def stop_task(scene: Scene) -> Mapping[str, Any]:
+    """Let a task stop, which takes time, ends its interface, and is forgotten an hour later."""
+    found, _ = _asked(scene, [scene.params["task"]])
+    if not found:
+        raise Refusal("InvalidParameterException", "The referenced task was not found.")
+    task, tasks, now = found[0], _backend(scene).tasks, scene.realm.clock.now()
+    if task.desired_status != "STOPPED":
+        task.desired_status, task.shown = "STOPPED", "DEACTIVATING"
+        task.stopped_reason = scene.params.get("reason", "")
+
+        def stopped() -> None:
+            task.shown = "STOPPED"
+            for eni in _interfaces(task):
+                seam.ec2(scene.account, scene.region).enis.pop(eni, None)
+
+        def forgotten() -> None:
+            tasks[task.cluster_name].pop(task.task_arn, None)
+
+        scene.realm.schedule.at(now + timedelta(seconds=STOPPING_S), stopped)
+        scene.realm.schedule.at(now + timedelta(seconds=STOPPING_S + _FORGOTTEN_S), forgotten)
+    return {"task": _task(task)}
+
+
+def get_protection(scene: Scene) -> Mapping[str, Any]:
+    """Say until when tasks are protected; an end that has passed is none."""
+    found, failures = _asked(scene, scene.params.get("tasks") or [])
+    return {"protectedTasks": [_protection(scene, task) for task in found], "failures": failures}
+
+
+def update_protection(scene: Scene) -> Mapping[str, Any]:
+    """Protect tasks of services; others are failures."""
+    found, failures = _asked(scene, scene.params["tasks"])
+    until = None
+    if scene.params["protectionEnabled"]:
+        minutes = scene.params.get("expiresInMinutes") or _DEFAULT_MINUTES
+        until = scene.realm.clock.now() + timedelta(minutes=minutes)
+    changed = [task for task in found if str(task.group).startswith("service:")]
+    for task in changed:
+        task.protected_until = until
+    failures += [{"arn": task.task_arn, "reason": "TASK_NOT_VALID"} for task in found if task not in changed]
+    return {"protectedTasks": [_protection(scene, task) for task in changed], "failures": failures}
+
+
+def show_tasks(backend: Any) -> dict[str, Any]:
+    """Show the tasks of a Region."""
+    return {
+        task.task_arn: {
+            "status": _status(task),
+            "desired_status": task.desired_status,
+            "group": task.group,
+            "protected": getattr(task, "protected_until", None) is not None,
+            "network_interface_ids": _interfaces(task),
+        }
+        for tasks in backend.tasks.values()
+        for task in tasks.values()
+    }
+
+
+def show_services(backend: Any) -> dict[str, Any]:
+    """Show the services of a Region."""
+    return {
+        service.arn: {
+            "desired_count": service.desired_count,
+            "task_definition": service.task_definition,
+            "status": service.status,
+        }
+        for service in backend.services.values()
+    }
+
+
+def digest_of(image: str) -> str:
+    """Return the digest to which the world resolves an image's tag."""
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+
+
+def _asked(scene: Scene, asked: Iterable[str]) -> tuple[list[Any], list[dict[str, str]]]:
+    known = {task.id: task for task in _tasks(scene)}
+    ids = [str(name).rpartition("/")[2] for name in asked]
+    missing = [ident for ident in ids if ident not in known]
+    arn = f"arn:aws:ecs:{scene.region}:{scene.account}:task"
+    return (
+        [known[ident] for ident in ids if ident in known],
+        [{"arn": f"{arn}/{ident}", "reason": "MISSING"} for ident in missing],
+    )
+
+
+def _tasks(scene: Scene) -> list[Any]:
+    backend = _backend(scene)
+    cluster = str(scene.params.get("cluster") or "default").rpartition("/")[2]
+    if cluster not in backend.clusters:
+        raise Refusal("ClusterNotFoundException", "Cluster not found.")
+    return list(backend.tasks.get(cluster, {}).values())
+
+
+def _task(task: Any) -> dict[str, Any]:
+    shown = {
+        "taskArn": task.task_arn,
+        "clusterArn": task.cluster_arn,
+        "taskDefinitionArn": task.task_definition_arn,
+        "lastStatus": _status(task),
+        "desiredStatus": task.desired_status,
+        "group": task.group,
+        "launchType": task.launch_type or None,
+        "capacityProviderName": task.capacity_provider_name,
+        "enableExecuteCommand": False,
+        "startedBy": task.started_by,
+        "stoppedReason": task.stopped_reason,
+        "attachments": task.attachments,
+        "tags": task.tags,
+        "containers": [
+            {
+                "name": container.name,
+                "image": container.image,
+                "imageDigest": digest_of(container.image),
+                "runtimeId": f"{task.id}-1",
+                "lastStatus": _status(task),
+            }
+            for container in task.containers
+        ],
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _status(task: Any) -> str:
+    """Return the status; moto's own moves on with every look."""
+    return str(getattr(task, "shown", "RUNNING"))
+
+
+def _protection(scene: Scene, task: Any) -> dict[str, Any]:
+    until = getattr(task, "protected_until", None)
+    enabled = until is not None and until > scene.realm.clock.now()
+    end = {"expirationDate": until} if enabled else {}
+    return {"taskArn": task.task_arn, "protectionEnabled": enabled, **end}
+
+
+def _interfaces(task: Any) -> list[str]:
+    return [
+        detail["value"]
+        for attachment in task.attachments
+        for detail in attachment["details"]
+        if detail["name"] == "networkInterfaceId"
+    ]
+
+
+def _backend(scene: Scene) -> Any:
+    return seam.backend("ecs", scene.account, scene.region)
+
+
+LAYER: Final = StrictLayer(
+    answers={
+        "ecs:DescribeTasks": describe_tasks,
+        "ecs:ListTasks": list_tasks,
+        "ecs:StopTask": stop_task,
+        "ecs:GetTaskProtection": get_protection,
+        "ecs:UpdateTaskProtection": update_protection,
+    },
+)

@@ -1,0 +1,1 @@
+"""Actions on ECR repositories and images."""

@@ -1,0 +1,1 @@
+"""Actions on EKS clusters: through AWS, and through the API of Kubernetes."""
