@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import (
+    ebs,
+    ec2,
+    guardduty,
+    iam,
+    kms,
+    locks,
+    messages,
+    organizations,
+    securityhub,
+    sts,
+    tags,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -17,4 +29,6 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     kms.LAYER,
     organizations.LAYER,
     guardduty.LAYER,
+    securityhub.LAYER,
+    messages.LAYER,
 )

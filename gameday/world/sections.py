@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.world import guardduty, messages, securityhub
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -25,7 +27,12 @@ class Section:
     show: Callable[[Any], Mapping[str, Any]]
 
 
-REGIONAL: Final[tuple[Section, ...]] = ()
+REGIONAL: Final[tuple[Section, ...]] = (
+    Section("guardduty_findings", "guardduty", guardduty.shown_findings),
+    Section("securityhub_findings", "securityhub", securityhub.shown_findings),
+    Section("sns_messages", "sns", messages.shown_messages),
+    Section("events", "events", messages.shown_events),
+)
 """Sections under ``accounts/<id>/regions/<region>``."""
 
 GLOBAL: Final[tuple[Section, ...]] = ()

@@ -108,6 +108,8 @@ class Call:
         skip_if_empty: A token that, when it resolves to an empty list, makes the call needless.
         tolerate: AWS error codes that mean "already so" (``InvalidPermission.Duplicate``).
         optional: Its failure is reported but does not fail the step (tags).
+        unprocessed: JMESPath of an answer to the codes of what AWS did not do though it answered 200
+            (``UnprocessedFindings[].ErrorCode``); any of them is a failure of the call.
         fallbacks: Ways to leave nothing open where the call fails for good: the first of them whose calls
             all go through is enough. They are no part of a plan, and the failure stays a failure.
     """
@@ -127,6 +129,7 @@ class Call:
     skip_if_empty: str | None = None
     tolerate: tuple[str, ...] = ()
     optional: bool = False
+    unprocessed: str = ""
     fallbacks: tuple[tuple[Call, ...], ...] = ()
 
 
@@ -165,6 +168,8 @@ class Refused:
     """True where refusing is harmless (the target does not have what would be changed)."""
     code: str = "refused"
     """``forensics-not-configured`` where a setting is missing: the report names it, the exit code is 3."""
+    outputs: Model | None = None
+    """What later steps see of a step that had nothing to do (``captured: false``)."""
 
 
 @dataclass(frozen=True, slots=True)
