@@ -31,4 +31,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.sts.whoami": "irrunner.actions.sts",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",
+    "ticket.close": "irrunner.actions.tickets",
+    "ticket.create": "irrunner.actions.tickets",
+    "ticket.update": "irrunner.actions.tickets",
 }

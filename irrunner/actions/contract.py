@@ -196,6 +196,13 @@ class ReadApi(Protocol):
         """Return the same account in another Region."""
 
 
+class LocalReads(Protocol):
+    """What a look may ask of the local port: how far a delivery is."""
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one read-only operation (``ticket:GetDelivery``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Account and Region of the incident and of the evidence."""
@@ -235,6 +242,8 @@ class LookContext:
     """None where no management account is known or its role cannot be assumed."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
+    local: LocalReads | None = None
+    """Reads of the local port; None for actions of AWS."""
 
 
 P = TypeVar("P", bound=Model)

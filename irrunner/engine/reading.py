@@ -22,7 +22,8 @@ def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:
         JournalCorrupt: If its chain is broken.
     """
     row = intact_row(store, run)
-    return run_document(row, store.records(row.run_id), compiler)
+    undelivered = store.outbox.undelivered(row.run_id)
+    return run_document(row, store.records(row.run_id), compiler, undelivered)
 
 
 def follow(store: Store, clock: Clock, run: str, *, every_s: float = 0.2) -> Iterator[Record]:

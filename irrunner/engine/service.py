@@ -24,7 +24,7 @@ from irrunner.engine.loaded import RunFacts, started_draft
 from irrunner.engine.open_gates import open_gates
 from irrunner.engine.owner import LEASE_TTL_S, owner_name
 from irrunner.engine.planner import PlannedStep, Planner
-from irrunner.engine.report import run_document
+from irrunner.engine.reading import document
 from irrunner.engine.requests import approve_body
 from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services
@@ -39,7 +39,6 @@ from irrunner.errors import (
     SettingsError,
 )
 from irrunner.findings.model import Finding
-from irrunner.journal.integrity import intact_row
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
@@ -206,6 +205,7 @@ class Runner:
             engine.drive(engine.adopt(lease))
         finally:
             engine.close()
+        self.services.deliver()
         return self.document(lease.run_id)
 
     def leave(self, lease: Lease) -> None:
@@ -215,8 +215,7 @@ class Runner:
 
     def document(self, run_id: str) -> dict[str, Any]:
         """Return a run's document."""
-        row = intact_row(self.store, run_id)
-        return run_document(row, self.store.records(row.run_id), self.services.compiler)
+        return document(self.store, self.services.compiler, run_id)
 
     def plan(
         self, playbook: Playbook, inputs: Mapping[str, Any], finding: Finding | None, *, drill: bool = False
@@ -376,6 +375,7 @@ class Runner:
         Raises:
             IRRunnerError: The first failure, after every other run went on.
         """
+        self.services.deliver()
         due = self.store.due_runs(iso(self.services.clock.now()))
         documents: list[dict[str, Any]] = []
         failures: list[IRRunnerError] = []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from irrunner.journal.records import Draft, Record
 from irrunner.vocabulary import RunStatus
+
+if TYPE_CHECKING:
+    from irrunner.journal.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,10 @@ class ChainReport:
 
 class Store(Protocol):
     """Durable runs. Every method that writes returns after the commit is on disk."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Return what trackers of tickets shall hear."""
 
     def create_run(self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float) -> Lease:
         """Insert the run with its first records and take its lease, in one commit.

@@ -31,7 +31,7 @@ VERBS = {
     "terminate", "throttle", "unblock", "update", "verify", "whoami",
     "publish",
 }  # fmt: skip
-LOCAL = {"notify.send", "evidence.record"}
+LOCAL = {"notify.send", "evidence.record", "ticket.close", "ticket.create", "ticket.update"}
 BRACES = re.compile(r"\{([a-z_]+)\}")
 PLACE = {"partition", "region", "account"}
 WILDCARDS = {"kms:GenerateDataKey*", "kms:ReEncrypt*"}
