@@ -124,6 +124,11 @@ class NoCloud:
         """Return nobody."""
         return Caller("111111111111", "arn:aws:iam::111111111111:user/bench", simulated=True)
 
+    def base(self, region: str | None = None) -> NoApi:
+        """Return no API."""
+        del region
+        return NoApi()
+
     def member(self, *places: str, **narrow: Any) -> NoApi:
         """Return no API."""
         del places, narrow

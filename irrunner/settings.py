@@ -7,13 +7,12 @@ JSON. Secrets are references (``env: secretsmanager: ssm: file:``), never values
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -25,6 +24,8 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -36,13 +37,12 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from irrunner.errors import SettingsError
+from irrunner.urls import host_of, is_loopback
 
 ENV_PREFIX = "IRRUNNER_"
 ENV_NESTING = "__"
 LARGEST_FILE_BYTES = 1 << 20
 HINT = "see docs/reference/configuration.md"
-PLAIN_URL = re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+(?:/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
-"""Scheme, host, port and path: no user, query, backslash, escape, blank, control or non-ASCII character."""
 REFERENCE = re.compile(r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:secretsmanager|ssm|file):\S.*)$")
 
 
@@ -127,6 +127,37 @@ class Channel(Section):
     url: SecretReference
 
 
+class Tracker(Section):
+    """A tracker of tickets."""
+
+    kind: Literal["jira-cloud", "jira-server", "webhook"]
+    url: str
+    """Base URL, by HTTPS (HTTP to a loopback address only); no user, password or query in it."""
+    project: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{1,63})?$")] = ""
+    """Key of the Jira project."""
+    issue_type: str = "Task"
+    """Name of the issue type in Jira."""
+    close_transition: str = ""
+    """Name of the transition that closes an issue; empty: the first to a status that counts as done."""
+    user: SecretReference | None = None
+    """User of a Jira API token (Cloud); without it, the token is sent as a bearer token."""
+    token: SecretReference
+    """API token, or the secret that signs the webhook."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if not host_of(url) or not (url.lower().startswith("https://") or is_loopback(url)):
+            raise ValueError("a plain https:// URL, without user, password or query")
+        return url
+
+    @model_validator(mode="after")
+    def _check_project(self) -> Self:
+        if self.kind != "webhook" and not self.project:
+            raise ValueError("a Jira tracker needs `project`")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. Defaults are safe: they act where roles exist, and nowhere else."""
 
@@ -154,6 +185,8 @@ class Settings(BaseSettings):
     """Notification channels by the name that playbooks use."""
     expiry_channel: str | None = None
     """Channel that is told when an effect that expires was taken off, or could not be."""
+    tickets: dict[str, Tracker] = Field(default_factory=dict)
+    """Trackers of tickets by the name that playbooks use."""
     limits: Limits = Limits()
     drill: Drill = Drill()
     endpoints: Words = ()
@@ -338,37 +371,3 @@ def _from_aws(kind: str, name: str, source: SecretSource) -> str:
         raise SettingsError(
             f"secretsmanager:{name}: no such field in the secret", hint="check #key"
         ) from None
-
-
-def host_of(url: str) -> str:
-    r"""Return the host that an HTTP client connects to, in small letters.
-
-    Parsers of URLs disagree about odd ones (``http://a\@b`` is ``b`` to :mod:`urllib.parse` and ``a`` to
-    urllib3, which connects), so only what both read alike has a host.
-
-    Args:
-        url: ``https://ec2.us-east-1.amazonaws.com``.
-
-    Returns:
-        The host, IPv6 without brackets; empty where the URL is not plainly one of HTTP.
-    """
-    from urllib3.util import parse_url  # noqa: PLC0415 - the CLI start would pay for it
-
-    if not PLAIN_URL.fullmatch(url):
-        return ""
-    try:
-        read, connected = urlsplit(url), parse_url(url)
-        same = read.port == connected.port
-    except ValueError:
-        return ""
-    host = (read.hostname or "").lower()
-    return host if same and host == (connected.host or "").strip("[]").lower() else ""
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether the URL's host is a loopback address."""
-    host = host_of(url)
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -63,6 +63,16 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.RUNNING, RunStatus.WAITING)
 
 
+class DeliveryStatus(StrEnum):
+    """How far something is that a tracker of tickets shall hear."""
+
+    NOT_CONFIGURED = "not-configured"
+    ABSENT = "absent"
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given-up"
+
+
 class Settle(StrEnum):
     """How an in-flight effect is settled after a crash."""
 

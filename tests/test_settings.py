@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from irrunner.errors import SettingsError
-from irrunner.settings import Drill, Settings, is_loopback, load_settings, resolve_secret, settings_path
+from irrunner.settings import Drill, Settings, load_settings, resolve_secret, settings_path
+from irrunner.urls import is_loopback
 
 CANARY = "canary-secret-value"
 

@@ -45,6 +45,13 @@ from gameday.world import (
 )
 from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, rds, s3, sts, tags
 )
+    locks,
+    messages,
+    organizations,
+    securityhub,
+    sts,
+    tags,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -76,4 +83,6 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     functions.LAYER,
     containers.LAYER,
     clusters.LAYER,
+    securityhub.LAYER,
+    messages.LAYER,
 )

@@ -38,12 +38,14 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import s3_backends
+from moto.securityhub.models import Finding as HubFinding
 
 __all__ = [
     "ACCOUNT_HEADER",
     "PROTOCOL_PARSERS",
     "SEAMS",
     "DomainDispatcherApplication",
+    "HubFinding",
     "InstanceState",
     "MotoRequestHandler",
     "Request",
@@ -124,6 +126,7 @@ SEAMS: Final[Mapping[str, str]] = {
     ),
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",
+    "moto.securityhub.models:Finding.__init__": "(self, finding_id, finding_data)",
 }
 
 _CHOSEN: Final = {

@@ -14,6 +14,7 @@ from gameday.world import acls, address_sets, dns_firewall, flow_logs
 from gameday.world import iam, identity_center, scp, secrets
 from gameday.world import cloudtrail, rds
 from gameday.world import clusters, containers, functions, registries
+from gameday.world import guardduty, messages, securityhub
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("ecs_services", "ecs", containers.show_services),
     Section("ecr_repositories", "ecr", registries.show_repositories),
     Section("eks_clusters", "eks", clusters.show_clusters),
+    Section("guardduty_findings", "guardduty", guardduty.shown_findings),
+    Section("securityhub_findings", "securityhub", securityhub.shown_findings),
+    Section("sns_messages", "sns", messages.shown_messages),
+    Section("events", "events", messages.shown_events),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

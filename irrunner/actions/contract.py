@@ -108,6 +108,8 @@ class Call:
         skip_if_empty: A token that, when it resolves to an empty list, makes the call needless.
         tolerate: AWS error codes that mean "already so" (``InvalidPermission.Duplicate``).
         optional: Its failure is reported but does not fail the step (tags).
+        unprocessed: JMESPath of an answer to the codes of what AWS did not do though it answered 200
+            (``UnprocessedFindings[].ErrorCode``); any of them is a failure of the call.
         fallbacks: Ways to leave nothing open where the call fails for good: the first of them whose calls
             all go through is enough. They are no part of a plan, and the failure stays a failure.
     """
@@ -127,6 +129,7 @@ class Call:
     skip_if_empty: str | None = None
     tolerate: tuple[str, ...] = ()
     optional: bool = False
+    unprocessed: str = ""
     fallbacks: tuple[tuple[Call, ...], ...] = ()
 
 
@@ -165,6 +168,8 @@ class Refused:
     """True where refusing is harmless (the target does not have what would be changed)."""
     code: str = "refused"
     """``forensics-not-configured`` where a setting is missing: the report names it, the exit code is 3."""
+    outputs: Model | None = None
+    """What later steps see of a step that had nothing to do (``captured: false``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,13 @@ class ReadApi(Protocol):
 
     def in_region(self, region: str) -> ReadApi:
         """Return the same account in another Region."""
+
+
+class LocalReads(Protocol):
+    """What a look may ask of the local port: how far a delivery is."""
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one read-only operation (``ticket:GetDelivery``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +242,8 @@ class LookContext:
     """None where no management account is known or its role cannot be assumed."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
+    local: LocalReads | None = None
+    """Reads of the local port; None for actions of AWS."""
 
 
 P = TypeVar("P", bound=Model)

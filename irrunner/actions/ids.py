@@ -262,3 +262,31 @@ ImageDigest = Annotated[
 ImageTag = Annotated[
     str, *_id(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "the tag of a container image", "2026-01-01")
 ]
+GuardDutyFindingId = Annotated[
+    str, *_id(r"[A-Za-z0-9-]{1,64}", "a GuardDuty finding id", "16afba5c5c43e07c9e3e5e2e544e95df")
+]
+SecurityHubFindingId = Annotated[
+    str,
+    *_id(
+        r"[\x21-\x7e]{1,512}",
+        "the Id of a Security Hub finding",
+        "arn:aws:guardduty:eu-central-1:111122223333:detector/12ab/finding/34cd",
+    ),
+]
+SecurityHubProductArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:securityhub:{_REGION}:(?:\d{{12}})?:product/[\x21-\x7e]{{1,128}}/[\x21-\x7e]{{1,128}}",
+        "the ProductArn of a Security Hub finding",
+        "arn:aws:securityhub:eu-central-1::product/aws/guardduty",
+    ),
+]
+SnsTopicArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:sns:{_REGION}:\d{{12}}:[A-Za-z0-9_-]{{1,251}}(?:\.fifo)?",
+        "the ARN of an SNS topic",
+        "arn:aws:sns:eu-central-1:111122223333:security-incidents",
+    ),
+]
+EventBusName = Annotated[str, *_id(r"[A-Za-z0-9._/-]{1,256}", "the name of an event bus", "default")]

@@ -195,8 +195,9 @@ class StepRun:
             return self._settled(decision, state)
         if isinstance(decision, Refused):
             outcome = Outcome.ALREADY_DONE if decision.nothing_to_do else Outcome.REFUSED
+            outputs = decision.outputs.model_dump(mode="json") if decision.outputs else {}
             return Done(
-                outcome, {}, state, verified=decision.nothing_to_do,
+                outcome, outputs, state, verified=decision.nothing_to_do,
                 reason=decision.reason, code=decision.code,
             )  # fmt: skip
         if isinstance(decision, Broken):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import jmespath
 
 from irrunner.actions.contract import Call, Read, Scope, Token
+from irrunner.aws.error_codes import class_of_code
 from irrunner.clock import Clock, iso
 from irrunner.errors import ActionError, InvalidCall, OutcomeUnknown
 
@@ -105,6 +106,20 @@ def code_of(problem: ActionError) -> str:
     return str(problem.detail.get("aws_code", problem.code))
 
 
+def _require_processed(call: Call, answer: Mapping[str, Any]) -> None:
+    """Fail where AWS answered 200 and did not do it.
+
+    Raises:
+        ActionError: Of the class of the first code.
+    """
+    codes = jmespath.search(call.unprocessed, answer) if call.unprocessed else None
+    if codes:
+        code = str(codes[0])
+        raise (class_of_code(code) or InvalidCall)(
+            f"{call.operation} {call.target}: AWS did not process it: {code}", aws_code=code
+        )
+
+
 def is_final(problem: ActionError) -> bool:
     """Return whether the call has failed for good: its answer was not lost, and it was not held back."""
     return not isinstance(problem, OutcomeUnknown) and "retry_after_s" not in problem.detail
@@ -161,6 +176,7 @@ class Sender:
         at = iso(self.clock.now())
         try:
             answer = port.call(call.operation, **resolve(call.params, tokens))
+            _require_processed(call, answer)
         except ActionError as problem:
             code = code_of(problem)
             self.sent.append(SentCall(call.operation, target, call.scope, at, error=code))

@@ -47,6 +47,9 @@ class Cloud(Protocol):
     def caller(self) -> Caller:
         """Return who the base credentials are. Raises CredentialsInvalid."""
 
+    def base(self, region: str | None = None) -> CloudApi:
+        """Return calls with the base credentials: for secrets by reference."""
+
     def member(
         self,
         account_id: str,

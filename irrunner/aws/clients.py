@@ -22,7 +22,8 @@ from irrunner.aws.endpoints import EndpointRule
 from irrunner.aws.identity import Identity
 from irrunner.aws.operations import split
 from irrunner.errors import InvalidCall, SettingsError
-from irrunner.settings import Settings, is_loopback
+from irrunner.settings import Settings
+from irrunner.urls import is_loopback
 
 CALLER = "irrunner.caller"
 CONNECT_TIMEOUT_S = 5.0

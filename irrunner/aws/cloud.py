@@ -30,7 +30,8 @@ from irrunner.errors import (
     QuotaExceeded,
     SettingsError,
 )
-from irrunner.settings import Settings, is_loopback
+from irrunner.settings import Settings
+from irrunner.urls import is_loopback
 
 FORENSIC_ACCOUNT_NAME = "forensics"
 FALLBACK_REGION = "us-east-1"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from irrunner.errors import SettingsError
-from irrunner.settings import host_of, is_loopback
+from irrunner.urls import host_of, is_loopback
 
 HINT = "unset AWS_ENDPOINT_URL (and endpoint_url of the profile), or add the host to `endpoints`"
 REGION = r"[a-z]+(?:-[a-z]+)+(?:-[0-9]+)?|global"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from irrunner.errors import InvalidCall
 
 if TYPE_CHECKING:
+    from irrunner.actions.contract import LocalReads
     from irrunner.aws.api import CloudApi
 
 OPERATION = re.compile(r"^(?P<service>[a-z][a-z0-9-]*):(?P<name>[A-Z][A-Za-z0-9]*)$")
@@ -174,6 +175,22 @@ class ReadOnlyApi:
     def in_region(self, region: str) -> ReadOnlyApi:
         """Return the same account, read-only, in another Region."""
         return ReadOnlyApi(self._api.in_region(region))
+
+
+class ReadOnlyPort:
+    """A :class:`irrunner.actions.contract.LocalReads`: the local port, for looks."""
+
+    def __init__(self, port: LocalReads) -> None:
+        self._port = port
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one read-only operation.
+
+        Raises:
+            InvalidCall: If the operation is mutating; nothing is sent.
+        """
+        _require_read(operation)
+        return self._port.call(operation, **params)
 
 
 def _require_read(operation: str) -> None:

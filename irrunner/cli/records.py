@@ -111,9 +111,12 @@ ROOMY: Final = 120
 """Columns from which run ids stand in full, and accounts too."""
 
 
-def show_runs(rows: Sequence[Body], now: datetime, *, every: bool) -> None:
+def show_runs(rows: Sequence[Body], now: datetime, *, every: bool, undelivered: int = 0) -> None:
     """Print the list of runs; ids in full where there is room."""
     screen = console()
+    if undelivered:
+        told = counted(undelivered, "message")
+        screen.print(f"[yellow]{told} to trackers not delivered:[/] [dim]irrunner resume --due[/]\n")
     if not rows:
         screen.print("no runs" if every else "no open runs; `irrunner runs --all` shows ended ones")
         return

@@ -255,7 +255,8 @@ def runs(
     if as_json:
         print_json(rows)
     else:
-        show_runs(rows, services.clock.now(), every=every)
+        undelivered = services.store.outbox.undelivered()
+        show_runs(rows, services.clock.now(), every=every, undelivered=len(undelivered))
     return EXIT_DONE
 
 

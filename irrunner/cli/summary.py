@@ -70,6 +70,7 @@ def show_run(document: Document, now: datetime) -> None:
         for step in steps:
             _show_step(screen, step)
     _show_others(screen, others)
+    _show_undelivered(screen, document)
     _show_objectives(screen, document)
     _show_expiries(screen, document, now)
     screen.print("\n[bold]What next[/]")
@@ -173,6 +174,16 @@ def _show_step(screen: Console, step: Document) -> None:
         _tell(screen, "dim", step.get("note", ""))
     for warning in step.get("warnings", ()):
         _tell(screen, "yellow", warning)
+
+
+def _show_undelivered(screen: Console, document: Document) -> None:
+    """Print what trackers have not heard: it is kept, and told as soon as they listen."""
+    waiting = document.get("undelivered", ())
+    if waiting:
+        screen.print("\n[bold]Not delivered yet[/]")
+    for each in waiting:
+        head = f"  {MARKS['held']} {escape(each['kind'])} in {escape(each['tracker'])} "
+        hang(screen, head, f"[yellow]{each['status']}[/] {escape(each['problem'])}", NAME_WIDTH)
 
 
 def _tell(screen: Console, style: str, text: str) -> None:

@@ -24,7 +24,9 @@ def document(store: Store, compiler: Compiler, run: str) -> dict[str, Any]:
     """
     row = intact_row(store, run)
     records = store.records(row.run_id)
-    return run_document(row, records, compiler) | {"expiries": expiries_of(store, row, records)}
+    undelivered = store.outbox.undelivered(row.run_id)
+    shown = run_document(row, records, compiler, undelivered)
+    return shown | {"expiries": expiries_of(store, row, records)}
 
 
 def follow(store: Store, clock: Clock, run: str, *, every_s: float = 0.2) -> Iterator[Record]:

@@ -22,6 +22,7 @@ from irrunner.errors import (
     EXIT_WAITING,
     UnknownAction,
 )
+from irrunner.journal.outbox import Delivery
 from irrunner.journal.records import Record
 from irrunner.journal.store import RunRow
 from irrunner.playbook.model import Approve, Manual, Playbook, Uses, Wait, WaitUntil
@@ -44,13 +45,16 @@ def objective_of(action_id: str, phase: str | None, registry: Registry) -> str |
     return "contain" if phase == Phase.CONTAINMENT and risk is not Risk.NONE else None
 
 
-def run_document(row: RunRow, records: Sequence[Record], compiler: Compiler) -> dict[str, Any]:
+def run_document(
+    row: RunRow, records: Sequence[Record], compiler: Compiler, undelivered: Sequence[Delivery] = ()
+) -> dict[str, Any]:
     """Return the JSON document of a run (the CLI contract's shape and more).
 
     Args:
         row: The run's line in the store.
         records: Its journal.
         compiler: Of the texts that the run pins.
+        undelivered: What trackers of tickets have not heard yet.
 
     Raises:
         JournalCorrupt: If the chain is broken.
@@ -74,11 +78,17 @@ def run_document(row: RunRow, records: Sequence[Record], compiler: Compiler) -> 
         "steps": steps,
         "objectives": objectives,
         "gates": [] if row.undoes else open_gates(records),
+        "undelivered": [_delivery(each) for each in undelivered],
         "undoes": row.undoes,
         "journal": {"records": row.records, "head_sha256": row.head_sha256},
     }
     document["exit_code"] = exit_code(document)
     return document
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    names = ("tracker", "kind", "status", "attempts", "queued_at", "due_at", "problem")
+    return {name: getattr(delivery, name) for name in names}
 
 
 def exit_code(document: Mapping[str, Any]) -> int:

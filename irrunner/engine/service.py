@@ -205,6 +205,7 @@ class Runner:
             engine.drive(engine.adopt(lease))
         finally:
             engine.close()
+        self.services.deliver()
         return self.document(lease.run_id)
 
     def leave(self, lease: Lease) -> None:
@@ -376,6 +377,7 @@ class Runner:
         Raises:
             IRRunnerError: The first failure, after every other run went on.
         """
+        self.services.deliver()
         due = self.store.due_runs(iso(self.services.clock.now()))
         documents: list[dict[str, Any]] = []
         failures: list[IRRunnerError] = []

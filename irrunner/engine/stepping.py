@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from irrunner.actions.contract import AnyAction, LookContext, Model, ReadApi
+from irrunner.actions.contract import AnyAction, LocalReads, LookContext, Model, ReadApi
 from irrunner.actions.registry import Registry
 from irrunner.actions.sending import Port, Ports
 from irrunner.aws.api import Cloud, CloudApi
-from irrunner.aws.operations import ReadOnlyApi
+from irrunner.aws.operations import ReadOnlyApi, ReadOnlyPort
 from irrunner.aws.redact import redact_text
 from irrunner.clock import Clock
 from irrunner.engine.compiled import Compiler
@@ -25,7 +25,7 @@ from irrunner.settings import Settings
 EVIDENCE_PREFIXES = ("aws.ebs.", "evidence.")
 """Actions that preserve: measured apart from containment, on threads of their own."""
 SIMULATED_POLL_S = 0.1
-LOCAL_PREFIXES = ("notify.", "evidence.")
+LOCAL_PREFIXES = ("notify.", "evidence.", "ticket.")
 LONGEST_DEFECT = 400
 
 
@@ -38,7 +38,9 @@ class Services:
     settings: Settings
     clock: Clock
     local: Callable[[str], Port]
-    """Makes the local port (notifications, evidence) of a run."""
+    """Makes the local port (notifications, tickets) of a run."""
+    deliver: Callable[[], int] = int
+    """Delivers what is due in the outbox, and returns how much of it was taken."""
 
     @property
     def registry(self) -> Registry:
@@ -164,8 +166,10 @@ class Binding:
         api: ReadApi
         forensics: ReadApi | None = None
         management: ReadApi | None = None
+        local: LocalReads | None = None
         if self.action.id.startswith(LOCAL_PREFIXES):
             api = _NoCloud()
+            local = ReadOnlyPort(self.services.local(facts.run_id))
         else:
             api = ReadOnlyApi(self.target())
             session = self.forensics()
@@ -176,7 +180,7 @@ class Binding:
             api=api, forensics=forensics, where=facts.where, now=self.services.clock.now(),
             started=self.started, run_id=facts.run_id, marker=f"{facts.run_id}/{self.path}",
             drill=facts.drill, settings=self.services.settings, planned=self.planned, steps=self.steps,
-            management=management,
+            management=management, local=local,
         )  # fmt: skip
 
 

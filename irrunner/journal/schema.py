@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0003")
 """Revisions that this program knows, oldest first; the last one is what it works with."""
 
 metadata: Final = MetaData()
@@ -155,3 +155,30 @@ ended_head: Final = Table(
     Column("sha256", Text, nullable=False),
 )
 """One row: how long the chain of ended runs is, and its head (a cut tail of that chain shows)."""
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    _run_id(),
+    Column("incident", Text, nullable=False),
+    Column("tracker", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("queued_at", Text, nullable=False),
+    Column("due_at", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("claimed_until", Text),
+    sqlite_autoincrement=True,
+)
+Index(
+    "undelivered",
+    outbox.c.run_id,
+    sqlite_where=text("status != 'delivered'"),
+    postgresql_where=text("status != 'delivered'"),
+)

@@ -24,6 +24,7 @@ from irrunner.journal.appends import Append, HotStatements, flush
 from irrunner.journal.creation import storable
 from irrunner.journal.group_commit import GroupCommit
 from irrunner.journal.migrate import bring_up_to_date
+from irrunner.journal.outbox import Outbox
 from irrunner.journal.records import Draft, Record, canonical
 from irrunner.journal.schema import runs
 from irrunner.journal.store import ChainReport, Lease, NewRun, Request, RunChange, RunRow, Timer
@@ -81,6 +82,7 @@ class SqlStore:
         self._write_lock = threading.Lock()
         self._writer: Connection | None = None
         self._appends: GroupCommit[Append] = GroupCommit(self._flush)
+        self.outbox: Final = Outbox(self._read, self._write, clock)
 
     def create_run(
         self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float, *, takes: Timer | None = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from irrunner.journal.records import Draft, Record
 from irrunner.vocabulary import RunStatus
+
+if TYPE_CHECKING:
+    from irrunner.journal.outbox import Outbox
 
 EXPIRY: Final = "expiry"
 """Purpose of a timer that outlives its run: then an effect of its step is taken off again."""
@@ -124,6 +127,10 @@ class ChainReport:
 
 class Store(Protocol):
     """Durable runs. Every method that writes returns after the commit is on disk."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Return what trackers of tickets shall hear."""
 
     def create_run(
         self, run: NewRun, drafts: Sequence[Draft], owner: str, ttl_s: float, *, takes: Timer | None = None

@@ -95,6 +95,8 @@ class Driver:
     where: Where = WHERE
     local: Any = field(default_factory=lambda: FakeApi({}))
     steps: Mapping[str, Any] = field(default_factory=dict)
+    reads: Any = None
+    """The local port of looks."""
 
     def context(self, api: Any) -> LookContext:
         """Return what a look may use."""
@@ -109,6 +111,7 @@ class Driver:
             drill=False,
             settings=self.settings,
             steps=self.steps,
+            local=self.reads,
         )
 
     def start(self, action: AnyAction, params: Model, api: Any, *, within_s: float = 600) -> StepRun:

@@ -23,8 +23,8 @@ from irrunner.actions.runtime import Begun, Done, StepRun
 from irrunner.actions.sending import Ports, Sender, SentCall
 from irrunner.actions.undo import UndoRun
 from irrunner.aws.cloud import BotoCloud
-from irrunner.aws.operations import ReadOnlyApi
-from irrunner.settings import Channel, Forensics, Settings
+from irrunner.aws.operations import ReadOnlyApi, ReadOnlyPort
+from irrunner.settings import Channel, Forensics, Settings, Tracker
 from irrunner.testing import FakeApi, ManualClock
 
 RUN_ID = "019b7c2e-0000-7000-8000-000000000001"
@@ -77,7 +77,7 @@ class Bench:
     settings: Settings
     where: Where
     registry: Registry
-    local: FakeApi = field(default_factory=lambda: FakeApi({"notify:Send": lambda **_: {"Sent": True}}))
+    local: FakeApi = field(default_factory=lambda: listening())  # noqa: PLW0108 - it is defined below
 
     @property
     def account(self) -> str:
@@ -171,7 +171,7 @@ class Bench:
             return LookContext(
                 api=ReadOnlyApi(target), forensics=ReadOnlyApi(forensics) if forensics else None,
                 where=self.where, now=self.clock.now(), started=started, run_id=RUN_ID,
-                marker=f"{RUN_ID}/step", drill=True, settings=self.settings,
+                marker=f"{RUN_ID}/step", drill=True, settings=self.settings, local=ReadOnlyPort(self.local),
                 management=ReadOnlyApi(management) if management else None,
             )  # fmt: skip
 
@@ -195,6 +195,23 @@ class Line:
         return cloud
 
 
+def listening() -> FakeApi:
+    """Return a local port whose chat listens, and whose tracker knows each key that it was told."""
+    told: set[str] = set()
+
+    def tell(**params: Any) -> Mapping[str, Any]:
+        told.add(params["Key"])
+        return {}
+
+    def get(**params: Any) -> Mapping[str, Any]:
+        known = params["Key"] in told
+        named = {"Reference": "SEC-1" if known else "", "Url": "", "Problem": ""}
+        return {"Status": "delivered" if known else "absent", **named}
+
+    tells = dict.fromkeys(("ticket:Create", "ticket:Update", "ticket:Close"), tell)
+    return FakeApi({"notify:Send": lambda **_: {"Sent": True}, "ticket:GetDelivery": get, **tells})
+
+
 def free_port() -> int:
     """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
@@ -215,6 +232,7 @@ def opened(registry: Registry, line: Line, monkeypatch: pytest.MonkeyPatch) -> I
             forensics=Forensics(account_id=forensic),
             regions=(region,),
             channels={"oncall": Channel(url="env:ONCALL_URL")},
+            tickets={"jira": Tracker(kind="webhook", url="https://tickets.example.com", token="env:TOKEN")},
         )
         bucket = evidence_bucket(world.organisation, region)
         account = world.resources["account_id"]

@@ -15,6 +15,9 @@ ROWS: tuple[Row, ...] = tuple(
 
 LOCAL: Mapping[str, Values] = {
     "notify.send": {"channel": "oncall", "title": "contained", "body": "i-1 is cut off"},
+    "ticket.close": {"tracker": "jira", "body": "done"},
+    "ticket.create": {"tracker": "jira", "title": "contained", "body": "i-1 is cut off"},
+    "ticket.update": {"tracker": "jira", "body": "its disk is kept"},
     "evidence.record": {"kind": "disk-snapshot", "description": "the disk", "references": ["snap-1"]},
 }
 """Actions that call no AWS API, and their parameters."""

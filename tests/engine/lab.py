@@ -83,6 +83,11 @@ class LabCloud:
         """Return a simulated caller."""
         return Caller("111111111111", "arn:aws:iam::111111111111:user/oncall", simulated=True)
 
+    def base(self, region: str | None = None) -> Ground:
+        """Return the ground."""
+        del region
+        return self.ground
+
     def member(
         self, account_id: str, region: str, *, run_id: str, permissions: Sequence[Permission],
         values: Mapping[str, str],

@@ -1,0 +1,1 @@
+"""Tickets: trackers of other makers behind one outbox."""
