@@ -11,6 +11,7 @@ from typing import Final
 CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
+    "aws.ebs.lock-snapshots": "irrunner.actions.ebs.lock_snapshots",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",
     "aws.ec2.describe-instance": "irrunner.actions.ec2.describe",
     "aws.ec2.isolate-instance": "irrunner.actions.ec2.isolate",

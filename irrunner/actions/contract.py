@@ -110,6 +110,8 @@ class Call:
         optional: Its failure is reported but does not fail the step (tags).
         fallbacks: Ways to leave nothing open where the call fails for good: the first of them whose calls
             all go through is enough. They are no part of a plan, and the failure stays a failure.
+        apart: One of many, with no token in common: its failure concerns its target alone. It does not fail
+            the step, and later looks are told of it (``LookContext.refused``).
     """
 
     operation: str
@@ -128,6 +130,7 @@ class Call:
     tolerate: tuple[str, ...] = ()
     optional: bool = False
     fallbacks: tuple[tuple[Call, ...], ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ class Broken:
 
     reason: str
     code: str = "verification-failed"
+    refused: bool = False
+    """What AWS refused is why: the step fails with AWS's own error where this attempt met one."""
 
 
 Decision: TypeAlias = "Settled | Act | Waiting | Refused | Broken"
@@ -228,6 +233,8 @@ class LookContext:
     """While planning: token text to facts about the thing that does not exist yet."""
     management: ReadApi | None = None
     """None where no management account is known or its role cannot be assumed."""
+    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Operation and target of calls ``apart`` that AWS refused for good in this attempt, with its reason."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
 
