@@ -16,8 +16,8 @@ from irrunner.actions.contract import Call
 from irrunner.actions.sending import Sender
 from irrunner.errors import ActionError, CredentialsInvalid, OutcomeUnknown, VerificationFailed
 
-Pair: TypeAlias = tuple[str, str]
-"""Operation and target."""
+Key: TypeAlias = tuple[str, str, str]
+"""Scope, operation and target."""
 
 MAX_SENDS: Final = 3
 """How often one call is sent when looks say that it had no effect."""
@@ -27,19 +27,19 @@ MAX_SENDS: Final = 3
 class Apart:
     """The calls of one attempt that stand by themselves."""
 
-    refused: dict[Pair, ActionError] = field(default_factory=dict)
+    refused: dict[Key, ActionError] = field(default_factory=dict)
     """What AWS refused for good, and what was sent and never became visible."""
-    _sent_at: dict[Pair, datetime] = field(default_factory=dict)
-    _tries: Counter[Pair] = field(default_factory=Counter)
+    _sent_at: dict[Key, datetime] = field(default_factory=dict)
+    _tries: Counter[Key] = field(default_factory=Counter)
 
     @property
     def sent(self) -> bool:
         """Whether a call may have had an effect."""
         return bool(self._sent_at)
 
-    def told(self) -> Mapping[Pair, str]:
+    def told(self) -> Mapping[Key, str]:
         """Return the refusals in words, for looks."""
-        return {pair: problem.message for pair, problem in self.refused.items()}
+        return {key: problem.message for key, problem in self.refused.items()}
 
     def due(self, calls: Sequence[Call], now: datetime, window_s: float) -> tuple[Call, ...]:
         """Return the calls that may be sent now; those sent too often are given up.
@@ -51,12 +51,12 @@ class Apart:
         """
         window, due = timedelta(seconds=window_s), []
         for call in calls:
-            pair = (call.operation, call.target)
-            sent_at = self._sent_at.get(pair)
-            if pair in self.refused or (sent_at is not None and now - sent_at < window):
+            key = (call.scope, call.operation, call.target)
+            sent_at = self._sent_at.get(key)
+            if key in self.refused or (sent_at is not None and now - sent_at < window):
                 continue
-            if self._tries[pair] >= MAX_SENDS:
-                self.refused[pair] = VerificationFailed(
+            if self._tries[key] >= MAX_SENDS:
+                self.refused[key] = VerificationFailed(
                     f"sent {MAX_SENDS} times, and still not as intended: {call.summary}"
                 )
                 continue
@@ -70,7 +70,7 @@ class Apart:
             CredentialsInvalid: If our own session has ended.
         """
         for call in calls:
-            pair = (call.operation, call.target)
+            key = (call.scope, call.operation, call.target)
             sent = len(sender.sent)
             try:
                 sender.send((call,))
@@ -81,11 +81,11 @@ class Apart:
             except ActionError as problem:
                 if problem.retryable:
                     return problem
-                self.refused[pair] = problem
+                self.refused[key] = problem
                 continue
             else:
                 if any(entry.error for entry in sender.sent[sent:]):
                     continue  # tolerated: "not now", so there is no effect to wait for
-            self._sent_at[pair] = sender.clock.now()
-            self._tries[pair] += 1
+            self._sent_at[key] = sender.clock.now()
+            self._tries[key] += 1
         return None

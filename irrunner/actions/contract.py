@@ -233,8 +233,8 @@ class LookContext:
     """While planning: token text to facts about the thing that does not exist yet."""
     management: ReadApi | None = None
     """None where no management account is known or its role cannot be assumed."""
-    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Operation and target of calls ``apart`` that AWS refused for good in this attempt, with its reason."""
+    refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Scope, operation and target of calls ``apart`` that AWS refused for good in this attempt, and why."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
 

@@ -53,7 +53,7 @@ def test_a_refusal_concerns_its_target_alone() -> None:
     assert apart.send([call("a"), call("b"), call("c")], sender) is None
 
     assert [entry.target for entry in sender.sent if not entry.error] == ["a", "c"]
-    assert apart.told() == {("ec2:LockSnapshot", "b"): "no"}
+    assert apart.told() == {("target", "ec2:LockSnapshot", "b"): "no"}
 
 
 def test_what_was_sent_is_not_sent_again_while_it_may_be_invisible() -> None:
@@ -109,7 +109,7 @@ def test_what_never_becomes_visible_is_given_up() -> None:
         clock.advance(WINDOW_S)
 
     assert due(apart, clock, call("a")) == []
-    assert "still not as intended" in apart.told()["ec2:LockSnapshot", "a"]
+    assert "still not as intended" in apart.told()["target", "ec2:LockSnapshot", "a"]
 
 
 def test_our_own_session_that_ended_is_nobody_elses_fault() -> None:

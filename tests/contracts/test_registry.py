@@ -22,6 +22,7 @@ from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 PAGES = Path(__file__).parents[2] / "docs/reference/actions"
 ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>[a-z]+)(-[a-z0-9]+)*$")
 VERBS = {
+    "acquire",
     "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
     "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
     "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",

@@ -127,7 +127,7 @@ class LockSnapshots(Action[LockSnapshotsParams, LockSnapshotsState]):
             region=region,
             snapshots=found,
             locks={} if api is None else locks_of(api, [item.snapshot_id for item in found]),
-            refused={target: why for (operation, target), why in ctx.refused.items() if operation == LOCK},
+            refused={target: why for (_, operation, target), why in ctx.refused.items() if operation == LOCK},
             planned=len(known) < len(params.snapshot_ids),
             seen_at=iso(ctx.now),
         )

@@ -81,8 +81,8 @@ def tags_of(answer: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags") or ()}
 
 
-def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
-    """Return our account's snapshots that carry the marker, oldest first.
+def marked_answers(api: ReadApi, marker: str) -> list[Mapping[str, Any]]:
+    """Return our account's snapshots that carry the marker, as AWS describes them.
 
     The value of a filter is a pattern (``*`` and ``?``), and a marker has brackets: whatever might mean
     something in a pattern is asked for as ``?``, and the exact value compared here.
@@ -95,7 +95,12 @@ def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
         OwnerIds=["self"],
         Filters=[{"Name": f"tag:{MARKER_TAG}", "Values": [_NOT_PLAIN.sub("?", marker)]}],
     )
-    snapshots = (snapshot_of(answer) for answer in found if tags_of(answer).get(MARKER_TAG) == marker)
+    return [answer for answer in found if tags_of(answer).get(MARKER_TAG) == marker]
+
+
+def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
+    """Return our account's snapshots that carry the marker, oldest first."""
+    snapshots = map(snapshot_of, marked_answers(api, marker))
     return tuple(sorted(snapshots, key=lambda item: (item.started_at, item.snapshot_id)))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gameday.world import seam
 from tests.contracts.bench import Bench
 from tests.contracts.row import OVER_S, Row, Values
-from tests.contracts.rows.ebs import erase_snapshots, snapshot_under, snapshots
+from tests.contracts.rows.ebs import erase_snapshots, key_kind, snapshot_under, snapshots
+from tests.contracts.rows.ec2 import erase_instance
 
 
 def locked(mode: str, arrange: Callable[[Bench], Values]) -> Callable[[Bench], Values]:
@@ -24,7 +26,48 @@ def forensic_copy(bench: Bench) -> Values:
     return {"snapshot_ids": [made], "account": "forensics"}
 
 
+def volumes_under(*kinds: str) -> Callable[[Bench], Values]:
+    """Volumes of the instance under these kinds of key, named one by one."""
+
+    def arrange(bench: Bench) -> Values:
+        described = bench.client("ec2").describe_volumes(VolumeIds=bench.resources["volume_ids"])["Volumes"]
+        chosen = [volume["VolumeId"] for volume in described if key_kind(bench, volume) in kinds]
+        return {"volume_ids": chosen}
+
+    return arrange
+
+
+def whole_instance(bench: Bench) -> Values:
+    """All volumes of the instance, one under each kind of key."""
+    return {"instance_ids": [bench.resources["instance_id"]]}
+
+
+def erase_volumes(bench: Bench, values: Values) -> None:
+    """Somebody deletes the instance and its volumes."""
+    for instance_id in values.get("instance_ids", ()):
+        erase_instance(bench, {"instance_id": instance_id})
+    backend = seam.ec2(bench.account, bench.where.region)
+    for volume_id in bench.resources["volume_ids"]:
+        backend.volumes.pop(volume_id, None)
+
+
+LOAN = ("kms:CreateGrant", "kms:RevokeGrant")
+ACQUIRE = ("ec2:CopySnapshot", "ec2:LockSnapshot", "ec2:ModifySnapshotAttribute")
+
 ROWS = (
+    Row(
+        "forensics.acquire-volumes", whole_instance, erase_volumes,
+        ("ec2:CreateSnapshots", *ACQUIRE, *LOAN), ("ec2:CreateSnapshots", "ec2:LockSnapshot", *LOAN),
+        name="instance",
+    ),
+    Row(
+        "forensics.acquire-volumes", volumes_under("unencrypted"), erase_volumes,
+        ("ec2:CreateSnapshot", *ACQUIRE), ("ec2:LockSnapshot",), name="unencrypted",
+    ),
+    Row(
+        "forensics.acquire-volumes", volumes_under("aws/ebs"), erase_volumes,
+        ("ec2:CreateSnapshot", *ACQUIRE, *LOAN), ("ec2:LockSnapshot", "kms:RevokeGrant"), name="aws/ebs",
+    ),
     Row("aws.ebs.lock-snapshots", locked("governance", snapshots), erase_snapshots, ("ec2:LockSnapshot",)),
     Row(
         "aws.ebs.lock-snapshots", locked("compliance", snapshots), erase_snapshots, ("ec2:LockSnapshot",),
