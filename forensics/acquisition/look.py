@@ -58,12 +58,17 @@ def look_at(
     )
     if ctx.forensics is None or not place.ready:
         return bare
-    volumes, more = _volumes(ctx, volume_ids, instance_ids)
-    volumes = _with_snapshots(ctx, volumes, _by_volume(ctx, ctx.forensics))
+    found = _by_volume(ctx, ctx.forensics)
+    volumes, more = _volumes(ctx, volume_ids, instance_ids, _with_source(found))
+    volumes = _with_snapshots(ctx, ctx.forensics, volumes, found)
     seen: dict[str, Any] = {**more, **_keys(ctx, ctx.forensics, place, volumes)}
     state = bare.model_copy(update={"volumes": volumes, **seen})
     state = state.model_copy(update=_in_progress(ctx, ctx.forensics))
     return state.model_copy(update=_loans(ctx, ctx.forensics, state))
+
+
+def _with_source(found: Mapping[str, Mapping[str, list[Mapping[str, Any]]]]) -> frozenset[str]:
+    return frozenset(volume_id for volume_id, roles in found.items() if roles.get("source"))
 
 
 def _chunks(items: Iterable[str]) -> Iterable[list[str]]:
@@ -81,7 +86,7 @@ def _filtered(api: ReadApi, operation: str, path: str, name: str, values: Iterab
 
 
 def _volumes(
-    ctx: LookContext, volume_ids: Sequence[str], instance_ids: Sequence[str]
+    ctx: LookContext, volume_ids: Sequence[str], instance_ids: Sequence[str], taken: frozenset[str]
 ) -> tuple[tuple[VolumeSeen, ...], dict[str, Any]]:
     named = [item for item in volume_ids if not is_token(item)]
     owners = [item for item in instance_ids if not is_token(item)]
@@ -93,19 +98,18 @@ def _volumes(
         for mapping in instance.get("BlockDeviceMappings") or ()
         if mapping.get("Ebs", {}).get("VolumeId")
     }
+    wanted = dict.fromkeys([*named, *attached])
+    missing = [volume_id for volume_id in wanted if volume_id not in taken]
     described = {
         item["VolumeId"]: item
-        for item in _filtered(
-            ctx.api, "ec2:DescribeVolumes", "Volumes", "volume-id", [*named, *attached]
-        )
-    }  # fmt: skip
+        for item in _filtered(ctx.api, "ec2:DescribeVolumes", "Volumes", "volume-id", missing)
+    }
     volumes = tuple(
-        _volume(volume_id, described.get(volume_id), attached.get(volume_id))
-        for volume_id in dict.fromkeys([*named, *attached])
+        _volume(volume_id, described.get(volume_id), attached.get(volume_id)) for volume_id in wanted
     )
     gone = sorted({*owners} - {instance["InstanceId"] for instance in instances})
     beyond = (*(f"{item} does not exist (any more)" for item in gone), *_host_disks(ctx, instances))
-    return volumes, {"beyond_reach": beyond, "instances_gone": bool(gone)}
+    return volumes, {"beyond_reach": beyond}
 
 
 def _volume(
@@ -157,6 +161,7 @@ def _by_volume(ctx: LookContext, forensics: ReadApi) -> dict[str, dict[str, list
 
 def _with_snapshots(
     ctx: LookContext,
+    forensics: ReadApi,
     volumes: tuple[VolumeSeen, ...],
     found: Mapping[str, Mapping[str, list[Mapping[str, Any]]]],
 ) -> tuple[VolumeSeen, ...]:
@@ -165,10 +170,9 @@ def _with_snapshots(
     for volume_id in found:
         if volume_id.startswith("vol-") and volume_id != VOLUME_OF_A_COPY:
             known.setdefault(volume_id, VolumeSeen(volume_id=volume_id, exists=False))
-    assert ctx.forensics is not None  # noqa: S101 - the caller has looked
     locked = {
         "source": _locked(ctx.api, found, "source"),
-        "copy": _locked(ctx.forensics, found, "copy"),
+        "copy": _locked(forensics, found, "copy"),
         "transfer": frozenset[str](),
     }
     return tuple(_joined(volume, found.get(volume.volume_id) or {}, locked) for volume in known.values())
@@ -193,7 +197,7 @@ def _joined(
         "failed_copies": failed,
     }  # fmt: skip
     first = next(iter(found.get("source") or ()), None)
-    if first is not None and not volume.exists:
+    if first is not None:  # it says what the volume was; nobody asks for that again
         update |= {
             "size_gib": int(first.get("VolumeSize") or 0),
             "encrypted": bool(first.get("Encrypted")),

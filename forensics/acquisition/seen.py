@@ -85,7 +85,6 @@ class AcquireState(CopyPlace):
     """0: nothing is locked."""
     beyond_reach: tuple[str, ...] = ()
     """What no snapshot holds, in words: host disks, instances that are gone."""
-    instances_gone: bool = False
     seen_at: str = ""
 
     def route(self, volume: VolumeSeen) -> Route:

@@ -35,9 +35,9 @@ from irrunner.actions.ids import InstanceId, VolumeId
 from irrunner.actions.registry import action
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
-CALLS_OF_A_ROUND: Final = 50
-"""Then it looks again: a round stays within the seconds for which EC2's bucket of requests lasts."""
-POLL_S: Final = 15.0
+CALLS_OF_A_ROUND: Final = 100
+"""Then it looks again: EC2's bucket of requests makes a longer round hold its thread for long."""
+POLL_S: Final = 20.0
 
 _SNAPSHOTS: Final = "arn:{partition}:ec2:{region}::snapshot/*"
 _ANY_SNAPSHOT: Final = "arn:{partition}:ec2:*::snapshot/*"

@@ -191,7 +191,7 @@ def _begin(scene: Scene, volume: Any, tags: Mapping[str, str]) -> Any:
         encrypted=volume.encrypted,
         kms_key_id=volume.kms_key_id,
     )
-    _start(scene, snapshot, tags)
+    _start(scene, snapshot, tags, getattr(volume, "snapshot_failure", ""))
     return snapshot
 
 

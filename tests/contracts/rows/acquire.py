@@ -38,8 +38,8 @@ def volumes_under(*kinds: str) -> Callable[[Bench], Values]:
 
 
 def whole_instance(bench: Bench) -> Values:
-    """All volumes of the instance, one under each kind of key."""
-    return {"instance_ids": [bench.resources["instance_id"]]}
+    """All volumes of the instance, one under each kind of key; locks are of the other row."""
+    return {"instance_ids": [bench.resources["instance_id"]], "lock_days": 0}
 
 
 def erase_volumes(bench: Bench, values: Values) -> None:
@@ -57,16 +57,12 @@ ACQUIRE = ("ec2:CopySnapshot", "ec2:LockSnapshot", "ec2:ModifySnapshotAttribute"
 ROWS = (
     Row(
         "forensics.acquire-volumes", whole_instance, erase_volumes,
-        ("ec2:CreateSnapshots", *ACQUIRE, *LOAN), ("ec2:CreateSnapshots", "ec2:LockSnapshot", *LOAN),
-        name="instance",
+        ("ec2:CreateSnapshots", "ec2:CopySnapshot", "ec2:ModifySnapshotAttribute", *LOAN),
+        ("ec2:CreateSnapshots", *LOAN), name="instance",
     ),
     Row(
         "forensics.acquire-volumes", volumes_under("unencrypted"), erase_volumes,
         ("ec2:CreateSnapshot", *ACQUIRE), ("ec2:LockSnapshot",), name="unencrypted",
-    ),
-    Row(
-        "forensics.acquire-volumes", volumes_under("aws/ebs"), erase_volumes,
-        ("ec2:CreateSnapshot", *ACQUIRE, *LOAN), ("ec2:LockSnapshot", "kms:RevokeGrant"), name="aws/ebs",
     ),
     Row("aws.ebs.lock-snapshots", locked("governance", snapshots), erase_snapshots, ("ec2:LockSnapshot",)),
     Row(
