@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import ebs, ebs_direct, ec2, guardduty, iam, kms, locks, organizations, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -12,6 +12,7 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     tags.LAYER,
     ec2.LAYER,
     ebs.LAYER,
+    ebs_direct.LAYER,
     locks.LAYER,
     iam.LAYER,
     kms.LAYER,

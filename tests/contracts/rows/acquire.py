@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 
 from gameday.world import seam
@@ -51,6 +52,14 @@ def erase_volumes(bench: Bench, values: Values) -> None:
         backend.volumes.pop(volume_id, None)
 
 
+def digested(bench: Bench) -> Values:
+    """A snapshot under a customer key, whose digest nobody has begun."""
+    directory = tempfile.mkdtemp(prefix="irrunner-digests-")
+    bench.settings = bench.settings.model_copy(update={"store": f"{directory}/irrunner.db"})
+    bench.registry.get("aws.ebs.digest-snapshot")._open.clear()  # type: ignore[attr-defined]
+    return snapshot_under("customer")(bench)
+
+
 LOAN = ("kms:CreateGrant", "kms:RevokeGrant")
 ACQUIRE = ("ec2:CopySnapshot", "ec2:LockSnapshot", "ec2:ModifySnapshotAttribute")
 
@@ -64,6 +73,7 @@ ROWS = (
         "forensics.acquire-volumes", volumes_under("unencrypted"), erase_volumes,
         ("ec2:CreateSnapshot", *ACQUIRE), ("ec2:LockSnapshot",), name="unencrypted",
     ),
+    Row("aws.ebs.digest-snapshot", digested, erase_snapshots),
     Row("aws.ebs.lock-snapshots", locked("governance", snapshots), erase_snapshots, ("ec2:LockSnapshot",)),
     Row(
         "aws.ebs.lock-snapshots", locked("compliance", snapshots), erase_snapshots, ("ec2:LockSnapshot",),
