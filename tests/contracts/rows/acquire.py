@@ -9,7 +9,7 @@ from gameday.world import seam
 from tests.contracts.bench import Bench
 from tests.contracts.row import OVER_S, Row, Values
 from tests.contracts.rows.ebs import erase_snapshots, key_kind, snapshot_under, snapshots
-from tests.contracts.rows.ec2 import erase_instance
+from tests.contracts.rows.ec2 import erase_instance, instance
 
 
 def locked(mode: str, arrange: Callable[[Bench], Values]) -> Callable[[Bench], Values]:
@@ -74,6 +74,7 @@ ROWS = (
         ("ec2:CreateSnapshot", *ACQUIRE), ("ec2:LockSnapshot",), name="unencrypted",
     ),
     Row("aws.ebs.digest-snapshot", digested, erase_snapshots),
+    Row("aws.ec2.collect-instance-evidence", instance, erase_instance, ("s3:PutObject",)),
     Row("aws.ebs.lock-snapshots", locked("governance", snapshots), erase_snapshots, ("ec2:LockSnapshot",)),
     Row(
         "aws.ebs.lock-snapshots", locked("compliance", snapshots), erase_snapshots, ("ec2:LockSnapshot",),
