@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from werkzeug.test import run_wsgi_app
@@ -103,6 +103,8 @@ class Dispatch:
             reply = self._serve(environ, Scene(self.realm, caller, request))
         except Refusal as refusal:
             return error_reply(refusal, request.protocol)
+        if fault and fault.kind == "corrupt-body":
+            return replace(reply, body=bytes([reply.body[0] ^ 1]) + reply.body[1:]) if reply.body else reply
         return self._perhaps_stale(request, reply, fault, caller.account)
 
     def _serve(self, environ: Environ, scene: Scene) -> Reply:

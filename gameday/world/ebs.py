@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from gameday.world import keys, seam
+from gameday.world import blocks, keys, seam
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
@@ -81,6 +81,7 @@ def copy_snapshot(scene: Scene) -> Mapping[str, Any]:
         kms_key_id=key.arn if key else None,
     )
     snapshot.copied_from = source.id
+    snapshot.blocks = blocks.of_snapshot(source)
     _start(scene, snapshot, _tags(scene), failure)
     return {"SnapshotId": snapshot.id, "Tags": _tag_list(snapshot)}
 
@@ -183,7 +184,7 @@ def _begin(scene: Scene, volume: Any, tags: Mapping[str, str]) -> Any:
         raise Refusal(
             "ConcurrentSnapshotLimitExceeded", f"Maximum allowed in-progress snapshots for volume {volume.id}"
         )
-    snapshot = seam.Snapshot(
+    snapshot: Any = seam.Snapshot(
         backend,
         seam.random_snapshot_id(),
         volume,
@@ -191,7 +192,8 @@ def _begin(scene: Scene, volume: Any, tags: Mapping[str, str]) -> Any:
         encrypted=volume.encrypted,
         kms_key_id=volume.kms_key_id,
     )
-    _start(scene, snapshot, tags)
+    snapshot.blocks = blocks.of_volume(volume)
+    _start(scene, snapshot, tags, getattr(volume, "snapshot_failure", ""))
     return snapshot
 
 

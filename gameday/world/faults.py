@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Kind = Literal["throttle", "deny", "error", "delay", "lost-before-effect", "effect-then-lost", "stale-read"]
+Kind = Literal[
+    "throttle", "deny", "error", "delay", "lost-before-effect", "effect-then-lost", "stale-read",
+    "corrupt-body",
+]  # fmt: skip
 
 
 def _many(nth: Any) -> Any:

@@ -52,13 +52,16 @@ from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, orga
     sts,
     tags,
 )
+from gameday.world import console, ebs, ebs_direct, ec2, guardduty, iam, kms, locks, organizations, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
     sts.LAYER,
     tags.LAYER,
     ec2.LAYER,
+    console.LAYER,
     ebs.LAYER,
+    ebs_direct.LAYER,
     locks.LAYER,
     iam.LAYER,
     kms.LAYER,

@@ -18,6 +18,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
     "aws.ebs.restrict-snapshot": "irrunner.actions.ebs.restrict_snapshot",
+    "aws.ebs.lock-snapshots": "irrunner.actions.ebs.lock_snapshots",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",
     "aws.ec2.block-address": "irrunner.actions.ec2.block_address",
     "aws.ec2.describe-instance": "irrunner.actions.ec2.describe",

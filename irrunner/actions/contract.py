@@ -112,6 +112,8 @@ class Call:
             (``UnprocessedFindings[].ErrorCode``); any of them is a failure of the call.
         fallbacks: Ways to leave nothing open where the call fails for good: the first of them whose calls
             all go through is enough. They are no part of a plan, and the failure stays a failure.
+        apart: One of many, with no token in common: its failure concerns its target alone. It does not fail
+            the step, and later looks are told of it (``LookContext.refused``).
     """
 
     operation: str
@@ -131,6 +133,7 @@ class Call:
     optional: bool = False
     unprocessed: str = ""
     fallbacks: tuple[tuple[Call, ...], ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,8 @@ class Broken:
 
     reason: str
     code: str = "verification-failed"
+    refused: bool = False
+    """What AWS refused is why: the step fails with AWS's own error where this attempt met one."""
 
 
 Decision: TypeAlias = "Settled | Act | Waiting | Refused | Broken"
@@ -240,6 +245,8 @@ class LookContext:
     """While planning: token text to facts about the thing that does not exist yet."""
     management: ReadApi | None = None
     """None where no management account is known or its role cannot be assumed."""
+    refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Scope, operation and target of calls ``apart`` that AWS refused for good in this attempt, and why."""
     steps: Mapping[str, Any] = field(default_factory=dict)
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
     local: LocalReads | None = None

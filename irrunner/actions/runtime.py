@@ -8,11 +8,12 @@ wait any time, or die. A :class:`StepRun` made from a journalled intent goes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
+from irrunner.actions.apart import Apart
 from irrunner.actions.contract import (
     Act,
     AnyAction,
@@ -109,10 +110,12 @@ class StepRun:
     _conflicts: int = 0
     _relook_s: float = FIRST_RELOOK_S
     _unknown: OutcomeUnknown | None = None
+    _apart: Apart = field(default_factory=Apart)
 
     def look(self) -> State:
         """Look at the world now."""
-        state: State = self.action.look(self.look_context(), self.params)
+        context = replace(self.look_context(), refused=self._apart.told())
+        state: State = self.action.look(context, self.params)
         return state
 
     def begin(self) -> Begun:
@@ -201,6 +204,8 @@ class StepRun:
                 reason=decision.reason, code=decision.code,
             )  # fmt: skip
         if isinstance(decision, Broken):
+            if decision.refused and self._apart.refused:
+                raise next(iter(self._apart.refused.values()))
             return Done(Outcome.FAILED, {}, state, verified=False, reason=decision.reason, code=decision.code)
         if self.clock.now() >= self.deadline:
             return self._too_late(decision)
@@ -227,6 +232,8 @@ class StepRun:
         return Done(Outcome.UNKNOWN, {}, None, verified=False, reason=reason, code="outcome-unknown")
 
     def _act(self, decision: Act, state: State) -> Progress:
+        if all(call.apart for call in decision.calls):
+            return self._act_apart(decision)
         wanted = signature(decision.calls)
         if self._may_be_invisible(wanted):
             return Later(self._back_off(), "waiting until the effect is visible")
@@ -246,6 +253,22 @@ class StepRun:
             if all(call.error for call in self.sender.sent[sent:]):
                 self._sends, self._pending, self._sent_at = before  # no effect to count, or to wait for
             return self._look_again_after(problem)
+
+    def _act_apart(self, decision: Act) -> Later:
+        """Send what is due of calls that stand by themselves; what fails is told to the next look."""
+        if self._may_be_invisible(frozenset()):  # taken up: the last calls may have left just before the end
+            return Later(self._back_off(), "waiting until the effect is visible")
+        given_up = len(self._apart.refused)
+        due = self._apart.due(decision.calls, self.clock.now(), self.action.consistency_s)
+        if not due:
+            more = len(self._apart.refused) > given_up
+            return Later(0.0 if more else self._back_off(), "waiting until the effects are visible")
+        self._relook_s = FIRST_RELOOK_S
+        problem = self._apart.send(due, self.sender)
+        self._sends = max(self._sends, int(self._apart.sent))
+        if problem is not None:
+            return Later(self._back_off(problem), f"held back for now: {problem.message}")
+        return Later(0.0, "reading back")
 
     def _look_again_after(self, problem: ActionError) -> Later:
         """Decide anew where somebody else was at the same thing (a storm makes one group for many hosts).

@@ -7,6 +7,8 @@ that one request. A call without one finds no credentials and is never sent.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from urllib.request import getproxies
 from botocore.config import Config
 from botocore.credentials import CredentialResolver
 from botocore.exceptions import BotoCoreError
+from botocore.response import StreamingBody
 from botocore.session import Session
 
 from irrunner import __version__
@@ -31,6 +34,8 @@ READ_TIMEOUT_S = 30.0
 READ_ATTEMPTS = 3
 _ACCOUNT_IN_HOST = frozenset({"s3control"})
 """Services whose requests go to a host named after the account, which a loopback address cannot be."""
+LONGEST_BODY = 64 << 20
+"""Bytes that one answer may stream (a block of a snapshot, a log object)."""
 
 
 class Clients:
@@ -166,8 +171,15 @@ class Bound:
         self._identity = identity
 
     def call(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Send it."""
+        """Send it, and read what it streams: a stream that breaks off breaks off here, as a typed error.
+
+        Raises:
+            InvalidCall: If the answer streams more than :data:`LONGEST_BODY` bytes.
+        """
         answer: dict[str, Any] = getattr(self._client, self._method)(**params, **{CALLER: self._identity})
+        for name, value in answer.items():
+            if isinstance(value, StreamingBody):
+                answer[name] = io.BytesIO(_whole(value))
         return answer
 
     def pages(self, params: dict[str, Any]) -> Any:
@@ -180,6 +192,18 @@ class Bound:
     def url(self) -> str:
         """Return the endpoint."""
         return str(self._client.meta.endpoint_url)
+
+
+def _whole(body: StreamingBody) -> bytes:
+    with contextlib.closing(body):
+        data: bytes = body.read(LONGEST_BODY + 1)
+        if len(data) > LONGEST_BODY:
+            raise InvalidCall(
+                f"an answer of more than {LONGEST_BODY} bytes is not read into memory",
+                hint="copy the object inside AWS, or read it in ranges",
+            )
+        body.read()  # at the end botocore compares what came with the length that was announced
+        return data
 
 
 def _take_caller(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

@@ -172,7 +172,8 @@ def test_a_denial_is_typed_and_has_no_effect(row: Row, operation: str, open_worl
             with pytest.raises(ActionDenied, match="allow the action"):
                 bench.run(action, values)
             denied = [call for call in bench.received()[asked:] if call.fault == "deny"]
-            assert len(denied) == 1, "a denial is not tried again"
+            asked_for = {json.dumps(call.params, sort_keys=True, default=str) for call in denied}
+            assert len(denied) == len(asked_for) > 0, "a denial is not tried again"
         assert (bench.effects() - earlier)[operation] == 0
 
 

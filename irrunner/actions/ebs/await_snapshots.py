@@ -20,15 +20,13 @@ from irrunner.actions.contract import (
     Waiting,
     Where,
 )  # fmt: skip
-from irrunner.actions.ebs.snapshots import Snapshot, snapshot_of
+from irrunner.actions.ebs.snapshots import Snapshot, described
 from irrunner.actions.ids import SnapshotId, is_token
 from irrunner.actions.registry import action
 from irrunner.clock import iso
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 POLL_S: Final = 15.0
-FILTER_VALUES: Final = 200
-"""Most values that one EC2 filter takes."""
 
 
 class AwaitSnapshotsParams(Model):
@@ -78,17 +76,8 @@ class AwaitSnapshots(Action[AwaitSnapshotsParams, AwaitSnapshotsState]):
     def look(self, ctx: LookContext, params: AwaitSnapshotsParams) -> AwaitSnapshotsState:
         """Describe the snapshots by filter: one that is gone must not hide the others' state."""
         known = [item for item in params.snapshot_ids if not is_token(item)]
-        found = [
-            snapshot_of(answer)
-            for start in range(0, len(known), FILTER_VALUES)
-            for answer in ctx.api.pages(
-                "ec2:DescribeSnapshots",
-                "Snapshots",
-                Filters=[{"Name": "snapshot-id", "Values": known[start : start + FILTER_VALUES]}],
-            )
-        ]
         planned = len(known) < len(params.snapshot_ids)
-        return AwaitSnapshotsState(snapshots=tuple(found), planned=planned, seen_at=iso(ctx.now))
+        return AwaitSnapshotsState(snapshots=described(ctx.api, known), planned=planned, seen_at=iso(ctx.now))
 
     def decide(self, params: AwaitSnapshotsParams, state: AwaitSnapshotsState) -> Decision:
         """Settle when all are completed; break when one is in error or gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from irrunner.actions.contract import Call, Token
-from irrunner.actions.ebs.copy_state import CopyState, grant_name
+from irrunner.actions.ebs.copy_state import CopyPlace, grant_name
 from irrunner.actions.ebs.keys import Key
 from irrunner.actions.ebs.snapshots import DRILL_TAG, INSTANCE_TAG, MARKER_TAG, Snapshot, tag_specification
 
@@ -31,7 +31,7 @@ Source: Amazon EBS user guide, "Share a KMS key used to encrypt a shared snapsho
 """
 
 
-def transfer_copy(state: CopyState, source: Snapshot) -> Call:
+def transfer_copy(state: CopyPlace, source: Snapshot) -> Call:
     """Re-encrypt the source under the transfer key, in its own account."""
     return Call(
         operation="ec2:CopySnapshot",
@@ -46,7 +46,7 @@ def transfer_copy(state: CopyState, source: Snapshot) -> Call:
     )
 
 
-def lend_key(state: CopyState, key: Key) -> Call:
+def lend_key(state: CopyPlace, key: Key) -> Call:
     """Let the forensic role use the key for the time of the copy.
 
     KMS answers the same name and parameters with the same grant, so that a repetition makes no second one.
@@ -69,12 +69,12 @@ def lend_key(state: CopyState, key: Key) -> Call:
     )
 
 
-def share(state: CopyState, snapshot: Id) -> Call:
+def share(state: CopyPlace, snapshot: Id) -> Call:
     """Let the forensic account use the snapshot."""
     return _permission(state, snapshot, "add", f"Share {snapshot} with {state.forensic_account_id}")
 
 
-def unshare(state: CopyState, snapshot: Id) -> Call:
+def unshare(state: CopyPlace, snapshot: Id) -> Call:
     """Take the snapshot back from the forensic account, which has its own copy now."""
     return _permission(state, snapshot, "remove", f"Stop sharing {snapshot}: the copy stands by itself")
 
@@ -90,7 +90,7 @@ def return_key(key: Key, grant: Id) -> Call:
     )
 
 
-def forensic_copy(state: CopyState, source: Snapshot, snapshot: Id) -> Call:
+def forensic_copy(state: CopyPlace, source: Snapshot, snapshot: Id) -> Call:
     """Copy what is shared into the forensic account, under its own key."""
     return Call(
         operation="ec2:CopySnapshot",
@@ -106,7 +106,7 @@ def forensic_copy(state: CopyState, source: Snapshot, snapshot: Id) -> Call:
     )
 
 
-def _permission(state: CopyState, snapshot: Id, operation: str, summary: str) -> Call:
+def _permission(state: CopyPlace, snapshot: Id, operation: str, summary: str) -> Call:
     return Call(
         operation="ec2:ModifySnapshotAttribute",
         params={
@@ -121,7 +121,7 @@ def _permission(state: CopyState, snapshot: Id, operation: str, summary: str) ->
     )
 
 
-def _copy_params(state: CopyState, source: Snapshot, snapshot: Id, key: str) -> dict[str, Any]:
+def _copy_params(state: CopyPlace, source: Snapshot, snapshot: Id, key: str) -> dict[str, Any]:
     lineage = {
         MARKER_TAG: state.marker,
         INSTANCE_TAG: source.instance_id or "",

@@ -13,8 +13,8 @@ from irrunner.actions.ids import is_token
 from irrunner.errors import TargetNotFound
 
 
-class CopyState(State):
-    """One look. Everything after ``ready`` is empty where there is no forensic account to copy to."""
+class CopyPlace(State):
+    """Where a copy comes from and goes to, and the keys of both ends."""
 
     marker: str
     drill: bool
@@ -30,10 +30,15 @@ class CopyState(State):
     """The forensic account can be reached."""
     planned: bool = False
     """The source does not exist yet."""
-    source: Snapshot | None = None
-    source_key: Key | None = None
     transfer_key: Key | None = None
     forensic_key: Key | None = None
+
+
+class CopyState(CopyPlace):
+    """One look. Everything after ``ready`` is empty where there is no forensic account to copy to."""
+
+    source: Snapshot | None = None
+    source_key: Key | None = None
     transfers: tuple[Snapshot, ...] = ()
     """Copies of this step in the source account, under the transfer key."""
     copies: tuple[Snapshot, ...] = ()
@@ -90,7 +95,7 @@ def look_at_copy(ctx: LookContext, snapshot_id: str) -> CopyState:
         ctx: Reads in the incident's and in the forensic account.
         snapshot_id: The source, or a plan's token for it.
     """
-    bare = _bare(ctx)
+    bare = CopyState(**place_of(ctx).model_dump())
     if ctx.forensics is None or not bare.ready:
         return bare
     planned = is_token(snapshot_id)
@@ -104,9 +109,10 @@ def look_at_copy(ctx: LookContext, snapshot_id: str) -> CopyState:
     return state if planned else state.model_copy(update=_loan(ctx, state))
 
 
-def _bare(ctx: LookContext) -> CopyState:
+def place_of(ctx: LookContext) -> CopyPlace:
+    """Return where copies of this step go, as far as settings say; no key is read yet."""
     where, settings = ctx.where, ctx.settings.forensics
-    return CopyState(
+    return CopyPlace(
         marker=ctx.marker,
         drill=ctx.drill,
         partition=where.partition,
@@ -149,7 +155,7 @@ def _keys(ctx: LookContext, forensics: ReadApi, source: Snapshot | None) -> dict
     account_id = ctx.where.account_id
     named = source.kms_key_id if source is not None and source.encrypted else None
     source_key = read_key(ctx.api, named, account_id) if named else None
-    bare = _bare(ctx)
+    bare = place_of(ctx)
     transfer = None
     if source_key is not None and source_key.manager == "AWS":
         transfer = read_key(ctx.api, bare.transfer_key_name, account_id)

@@ -26,7 +26,7 @@ from irrunner.actions.contract import (
     Where,
 )  # fmt: skip
 from irrunner.actions.ebs import copy_calls as calls
-from irrunner.actions.ebs.copy_state import CopyState, look_at_copy
+from irrunner.actions.ebs.copy_state import CopyPlace, CopyState, look_at_copy
 from irrunner.actions.ebs.keys import Route, obstacle
 from irrunner.actions.ebs.snapshots import Snapshot
 from irrunner.actions.ids import SnapshotId
@@ -137,7 +137,7 @@ class CopyToForensics(Action[CopyToForensicsParams, CopyState]):
     def decide(self, params: CopyToForensicsParams, state: CopyState) -> Decision:
         """Decide the next round."""
         if not state.ready:
-            return Refused(_unreachable(state), code="forensics-not-configured")
+            return Refused(unreachable(state), code="forensics-not-configured")
         if state.copy_made is not None:
             return _with_copy(params, state, state.copy_made)
         return _without_copy(params, state)
@@ -167,7 +167,8 @@ class CopyToForensics(Action[CopyToForensicsParams, CopyState]):
         return (f"arn:{where.partition}:ec2:{where.region}::snapshot/{params.snapshot_id}",)
 
 
-def _unreachable(state: CopyState) -> str:
+def unreachable(state: CopyPlace) -> str:
+    """Return why nothing can be copied to a forensic account, and what to set."""
     if state.forensic_account_id is None:
         return "no forensic account: set forensics.account_id in irrunner.yaml, then run the step again"
     if state.forensic_account_id == state.account_id:
@@ -230,11 +231,12 @@ def _problem(state: CopyState, source: Snapshot) -> str | None:
     if found is None and source.encrypted:
         found = obstacle(state.source_key, f"the key of {source.snapshot_id}")
     if found is None and state.route is Route.TRANSFER:
-        found = _transfer_obstacle(state)
+        found = transfer_obstacle(state)
     return found
 
 
-def _transfer_obstacle(state: CopyState) -> str | None:
+def transfer_obstacle(state: CopyPlace) -> str | None:
+    """Return why the transfer key cannot be used for a snapshot under the default key, or None."""
     name = f"the transfer key {state.transfer_key_name} (forensics.transfer_kms_key)"
     found = obstacle(state.transfer_key, name)
     if found is None and state.transfer_key is not None and state.transfer_key.manager == "AWS":

@@ -140,7 +140,7 @@ class SnapshotInstance(Action[SnapshotInstanceParams, SnapshotInstanceState]):
         """Describe the instance's volumes and the snapshots of this step."""
         snapshots = marked(ctx.api, ctx.marker)
         instance = _instance(ctx, params.instance_id, found=bool(snapshots))
-        disks = _instance_store(ctx, instance.get("InstanceType"))
+        disks = instance_store(ctx, instance.get("InstanceType"))
         return SnapshotInstanceState(
             instance_id=params.instance_id,
             instance_state=instance.get("State", {}).get("Name", "terminated"),
@@ -222,7 +222,7 @@ def _volume(volume: Mapping[str, Any], mapping: Mapping[str, Any]) -> Volume:
     )
 
 
-def _instance_store(ctx: LookContext, instance_type: str | None) -> tuple[str, ...] | None:
+def instance_store(ctx: LookContext, instance_type: str | None) -> tuple[str, ...] | None:
     """Return the host disks of an instance type, None where AWS does not say.
 
     Describing them serves a warning only, so its failure must not cost the evidence.

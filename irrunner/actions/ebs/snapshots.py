@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ MARKER_TAG: Final = "irrunner:run"
 INSTANCE_TAG: Final = "irrunner:instance"
 DRILL_TAG: Final = "irrunner:drill"
 
+FILTER_VALUES: Final = 200
+"""Most values that one EC2 filter takes."""
 MAX_TAGS: Final = 50
 """User tags of one resource; those of AWS itself (``aws:``) do not count.
 
@@ -79,8 +81,8 @@ def tags_of(answer: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags") or ()}
 
 
-def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
-    """Return our account's snapshots that carry the marker, oldest first.
+def marked_answers(api: ReadApi, marker: str) -> list[Mapping[str, Any]]:
+    """Return our account's snapshots that carry the marker, as AWS describes them.
 
     The value of a filter is a pattern (``*`` and ``?``), and a marker has brackets: whatever might mean
     something in a pattern is asked for as ``?``, and the exact value compared here.
@@ -93,8 +95,26 @@ def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
         OwnerIds=["self"],
         Filters=[{"Name": f"tag:{MARKER_TAG}", "Values": [_NOT_PLAIN.sub("?", marker)]}],
     )
-    snapshots = (snapshot_of(answer) for answer in found if tags_of(answer).get(MARKER_TAG) == marker)
+    return [answer for answer in found if tags_of(answer).get(MARKER_TAG) == marker]
+
+
+def marked(api: ReadApi, marker: str) -> tuple[Snapshot, ...]:
+    """Return our account's snapshots that carry the marker, oldest first."""
+    snapshots = map(snapshot_of, marked_answers(api, marker))
     return tuple(sorted(snapshots, key=lambda item: (item.started_at, item.snapshot_id)))
+
+
+def described(api: ReadApi, snapshot_ids: Sequence[str]) -> tuple[Snapshot, ...]:
+    """Return the snapshots of these ids that exist: asked for by filter, so that one gone hides no other."""
+    return tuple(
+        snapshot_of(answer)
+        for start in range(0, len(snapshot_ids), FILTER_VALUES)
+        for answer in api.pages(
+            "ec2:DescribeSnapshots",
+            "Snapshots",
+            Filters=[{"Name": "snapshot-id", "Values": list(snapshot_ids[start : start + FILTER_VALUES])}],
+        )
+    )
 
 
 def tag_specification(tags: Mapping[str, str]) -> list[dict[str, Any]]:
