@@ -64,6 +64,7 @@ def _add_lazily(app: typer.Typer, name: str, value: str) -> None:
 HELP = {
     "gameday": "Game days, and the simulated organisation: irrunner gameday world serve.",
     "demo": "A real-shaped finding against the simulated organisation, start to report.",
+    "evidence": "The custody ledger of a run: list, verify, export.",
     "test": "Run the tests: section of playbooks on the simulated world.",
 }
 
