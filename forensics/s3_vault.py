@@ -142,11 +142,12 @@ class S3Vault:
         encryption = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key} if self._kms_key else {}
         )
+        checksum = base64.b64encode(bytes.fromhex(item.sha256)).decode()
         try:
             with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as body:
                 self._api.call(
                     "s3:PutObject", Bucket=self._bucket, Key=key, Body=body,
-                    ChecksumSHA256=base64.b64encode(bytes.fromhex(item.sha256)).decode(),
+                    ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum,
                     ContentType=item.media_type, IfNoneMatch="*", Metadata={DIGEST: item.sha256},
                     ObjectLockMode=self._mode, ObjectLockRetainUntilDate=until, **encryption,
                 )  # fmt: skip

@@ -55,8 +55,8 @@ class Folder:
 
     def _walk(self) -> Iterator[str]:
         for folder, folders, files in os.walk(self._root, followlinks=False):
-            if not folders and not files and Path(folder) != self._root:
-                raise broken("bundle", f"the empty folder {Path(folder).name!r} does not belong to it")
+            if not folders and not files:
+                yield f"{Path(folder).relative_to(self._root).as_posix()}/"
             for each in (*folders, *files):
                 path = Path(folder) / each
                 name = path.relative_to(self._root).as_posix()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import ebs, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import ebs, ec2, guardduty, iam, kms, kms_sign, locks, organizations, s3_lock, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -15,6 +15,8 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     locks.LAYER,
     iam.LAYER,
     kms.LAYER,
+    kms_sign.LAYER,
+    s3_lock.LAYER,
     organizations.LAYER,
     guardduty.LAYER,
 )

@@ -47,10 +47,13 @@ class Application:
             except ConnectionLost:
                 _hang_up(environ)
                 raise
+        head = environ["REQUEST_METHOD"] == "HEAD"
+        said = next((value for name, value in reply.headers if name.lower() == "content-length"), "0")
+        length = said if head and not reply.body else str(len(reply.body))
         headers = [(name, value) for name, value in reply.headers if name.lower() != "content-length"]
-        headers.append(("Content-Length", str(len(reply.body))))
+        headers.append(("Content-Length", length))
         start_response(f"{reply.status} {_REASONS.get(reply.status, 'Status')}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+        return [] if head else [reply.body]
 
     def _own(self, environ: Environ) -> Reply:
         route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
