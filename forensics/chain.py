@@ -54,8 +54,9 @@ class Chain:
     hashes: list[str] = field(default_factory=list)
     keys: list[PublicKey] = field(default_factory=list)
     """Every key that sealed it, the first one first."""
-    seals: int = 0
-    last_seal_sha256: str = GENESIS
+    seal_hashes: list[str] = field(default_factory=list)
+    last_seal: str = ""
+    """Its line, without the line end."""
     last_seal_at: str = ""
     sealed: int = 0
     """Records under the last seal."""
@@ -65,6 +66,16 @@ class Chain:
     def head_sha256(self) -> str:
         """Hash of the last record."""
         return self.hashes[-1] if self.hashes else GENESIS
+
+    @property
+    def seals(self) -> int:
+        """How many seals there are."""
+        return len(self.seal_hashes)
+
+    @property
+    def last_seal_sha256(self) -> str:
+        """Hash of the last seal's line."""
+        return self.seal_hashes[-1] if self.seal_hashes else GENESIS
 
     @property
     def ids(self) -> frozenset[str]:
@@ -152,9 +163,8 @@ def extended(chain: Chain, entries: Sequence[Entry], signer: Signer, at: datetim
         chain.hashes.append(sha256)
         lines.append(line)
     lines.append(seal_line(chain, signer, iso(at)))
-    chain.last_seal_sha256 = digest(lines[-1])
-    chain.last_seal_at, chain.sealed = iso(at), len(chain.records)
-    chain.seals += 1
+    chain.seal_hashes.append(digest(lines[-1]))
+    chain.last_seal, chain.last_seal_at, chain.sealed = lines[-1], iso(at), len(chain.records)
     return lines
 
 
@@ -249,8 +259,8 @@ class Walker:
         if seal["at"] < chain.last_seal_at:
             chain.warnings.append(f"{link}: the clock went backwards, from {chain.last_seal_at}")
         self._unchecked = (link, statement.encode(), signature)
-        chain.last_seal_sha256, chain.last_seal_at = digest(text), seal["at"]
-        chain.seals, chain.sealed = chain.seals + 1, len(chain.records)
+        chain.seal_hashes.append(digest(text))
+        chain.last_seal, chain.last_seal_at, chain.sealed = text, seal["at"], len(chain.records)
 
     def _check_seal(self) -> None:
         if self._unchecked is None:

@@ -86,7 +86,7 @@ def export(
     ] = 256,
     as_json: Json = False,
 ) -> int:
-    """Export ledger, journals, playbooks and files of the vault as a bundle that anybody can verify.
+    """Export ledger, journals, playbooks and files of the vault as a bundle, and verify what was written.
 
     Exit code 1: exported, and something that the ledger names was missing.
 
@@ -95,11 +95,13 @@ def export(
     from forensics.bundle import compose, write_bundle  # noqa: PLC0415 - cryptography
     from forensics.custody import Custody  # noqa: PLC0415 - with it
     from forensics.listing import export_document, show_export  # noqa: PLC0415 - with it
+    from forensics.verify import verify_bundle  # noqa: PLC0415 - with it
 
     custody = Custody.of(context.obj)
     kept: Kept = custody.keep(run)
     parts, signer = custody.parts(kept, files_up_to * MIB)
     write_bundle(compose(parts, signer), out)
+    verify_bundle(out, signer.public.fingerprint)
     _printed(export_document(parts, signer.public, out), show_export, as_json=as_json)
     return EXIT_FAILED if parts.missing else EXIT_DONE
 

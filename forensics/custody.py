@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forensics.bundle import Parts
-from forensics.chain import EVIDENCE, Chain, Entry
+from forensics.chain import EVIDENCE, Chain, Entry, broken
 from forensics.keys import Keys
 from forensics.ledger import Ledger
 from forensics.projection import project
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 VAULT_ID: Final = "vault/"
 """Begins the ids of entries about files that somebody put into the vault."""
+ANCHORS: Final = "custody/"
+ANCHOR: Final = "custody/seal-{:06d}.json"
+"""Name in the vault of a seal: under Object Lock it shows that a ledger was cut."""
 ROTATION_ID: Final = "custody-key"
 SIGNING: Final = ("kms:GetPublicKey", "kms:Sign")
 KEEPING: Final = (
@@ -135,6 +138,7 @@ class Custody:
         kept = Kept(row, records, chain)
         journals = {run_id: [each.sha256 for each in found] for run_id, found in self.journals(kept).items()}
         check_key(chain, expected_key)
+        self._check_anchors(kept)
         check_grounds(chain, journals)
         return Verdict(
             incident_id=row.incident_id, run_id=row.run_id, key_sha256=chain.keys[-1].fingerprint,
@@ -142,6 +146,27 @@ class Custody:
             head_sha256=chain.head_sha256, journals=len(journals), files=0, references=[],
             warnings=list(chain.warnings), pinned=bool(expected_key),
         )  # fmt: skip
+
+    def anchor(self, kept: Kept) -> None:
+        """Put the ledger's newest seal where this machine cannot take it back; only with a vault in S3.
+
+        Raises:
+            EvidenceError: If another seal of this number is there: two ledgers of one name.
+            VaultUnavailable: If it cannot be put; the ledger itself is whole.
+        """
+        if self._settings.forensics.vault == "s3" and kept.chain.seals:
+            name = ANCHOR.format(kept.chain.seals - 1)
+            self.vault(kept).put(kept.row.incident_id, name, kept.chain.last_seal.encode())
+
+    def _check_anchors(self, kept: Kept) -> None:
+        """Compare the ledger with the seals that were put into the vault."""
+        if self._settings.forensics.vault != "s3":
+            return
+        there = {item.name: item.sha256 for item in self.vault(kept).items(kept.row.incident_id)}
+        here = {ANCHOR.format(number): sha256 for number, sha256 in enumerate(kept.chain.seal_hashes)}
+        for name in sorted(name for name in there if name.startswith(ANCHORS)):
+            if here.get(name) != there[name]:
+                raise broken(f"vault {name}", "is no seal of this ledger: it was cut, or written anew")
 
     def ledger(self, row: RunRow) -> Ledger:
         """Return the ledger of a run's incident."""
@@ -154,6 +179,7 @@ class Custody:
         ledger = self.ledger(kept.row)
         chain = ledger.append(entries, signer)
         whole = Kept(kept.row, kept.records, chain)
+        self.anchor(whole)
         parts = Parts(
             kept.row, chain, ledger.path, self.journals(whole), items, missing, vault, largest_bytes
         )  # fmt: skip
@@ -264,6 +290,7 @@ def deposits(kept: Kept, vault: Vault, user: str, at: str) -> tuple[list[Entry],
         that are not there, or are not what it names.
     """
     items = vault.items(kept.row.incident_id)
+    items = [item for item in items if not item.name.startswith(ANCHORS)]
     by_name = {item.name: item for item in items}
     named = {
         str(record["body"]["item"]["name"]): str(record["body"]["item"]["sha256"])
@@ -301,4 +328,5 @@ def _is_of_run(record: Any) -> bool:
 
 def keep_ended(services: Context, run_id: str) -> None:
     """Record the evidence of a run that has ended (entry point ``irrunner.ended``)."""
-    Custody.of(services).keep(run_id)
+    custody = Custody.of(services)
+    custody.anchor(custody.keep(run_id))

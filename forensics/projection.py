@@ -22,7 +22,7 @@ Body: TypeAlias = Mapping[str, Any]
 EVIDENCE_ACTIONS: Final = ("aws.ebs.", "evidence.")
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 MOST_ITEMS: Final = 10_000
-"""Of one step: the rest is said to be there and not listed."""
+"""Of one step."""
 NAMED_BY: Final = ("name", "object_key", "key", "location", "path", "snapshot_id", "id")
 LOCATED_BY: Final = ("location", "uri", "object_arn", "arn")
 
@@ -216,17 +216,21 @@ class _Step:
 
     def acquired(self) -> Iterator[Entry]:
         """Return what the step made, saw or named."""
-        outputs = self.end.body.get("outputs")
-        read = READERS.get(self._action, _digests)
         seen: dict[str, int] = {}
-        for item in (
-            read(self.intent.body.get("params") or {}, outputs) if isinstance(outputs, Mapping) else ()
-        ):
-            if sum(seen.values()) >= MOST_ITEMS:
-                break
+        for item in self._items()[:MOST_ITEMS]:
             seen[item.name] = seen.get(item.name, 0) + 1
             again = f"#{seen[item.name]}" if seen[item.name] > 1 else ""
             yield self._entry(EVIDENCE, f"{item.name}{again}", item)
+
+    def _items(self) -> list[Item]:
+        outputs, params = self.end.body.get("outputs"), self.intent.body.get("params") or {}
+        if not isinstance(outputs, Mapping):
+            return []
+        try:
+            return list(READERS.get(self._action, _digests)(params, outputs))
+        except (KeyError, TypeError, AttributeError):
+            note = f"the outputs are of another version of {self._action}: see the journal"
+            return [Item("unreadable", self.intent.path, note=note)]
 
     def attempted(self) -> Iterator[Entry]:
         """Return an attempt that failed and may have left something behind."""

@@ -21,7 +21,7 @@ ED25519: Final = "ed25519"
 ECDSA: Final = "ecdsa-p256-sha256"
 RSA_PSS: Final = "rsa-pss-sha256"
 KMS_ALGORITHM: Final[Mapping[str, str]] = {ECDSA: "ECDSA_SHA_256", RSA_PSS: "RSASSA_PSS_SHA_256"}
-SMALLEST_RSA_BITS: Final = 2048
+RSA_BITS: Final = range(2048, 8193)
 LARGEST_PEM_BYTES: Final = 16_384
 
 AnyPublicKey: TypeAlias = "ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey"
@@ -112,7 +112,7 @@ def _is_usable(key: object) -> bool:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return isinstance(key.curve, ec.SECP256R1)
     if isinstance(key, rsa.RSAPublicKey):
-        return key.key_size >= SMALLEST_RSA_BITS
+        return key.key_size in RSA_BITS
     return isinstance(key, ed25519.Ed25519PublicKey)
 
 

@@ -52,6 +52,10 @@ class Office:
         self.store = SqlStore(folder / "irrunner.db", self.clock)
         self.ids = SeededIds()
         self.settings = Settings(forensics=Forensics(**forensics))
+        self.where = {
+            "account_id": MEMBER, "region": "eu-central-1", "forensic_account_id": FORENSIC,
+            "forensic_region": "eu-west-1", "evidence_bucket": "evidence",
+        }  # fmt: skip
         self.custody = self.anew()
 
     def anew(self, **forensics: Any) -> Custody:
@@ -72,10 +76,7 @@ class Office:
             "playbook": {"id": "p", "version": "1.0.0", "sha256": "0" * 64, "text": "schema: irrunner/v1\n"},
             "caller": {"arn": "arn:aws:iam::111122223333:user/oncall", "os_user": "alice"},
             "irrunner": "0.1.0", "drill": False,
-            "where": {
-                "account_id": MEMBER, "region": "eu-central-1", "forensic_account_id": FORENSIC,
-                "forensic_region": "eu-west-1", "evidence_bucket": "evidence",
-            },
+            "where": self.where,
         }  # fmt: skip
         self.lease = self.store.create_run(new, [Draft("run_started", body)], "owner", 60)
         return run_id

@@ -381,3 +381,13 @@ def test_settings_refuse_a_key_by_value() -> None:
     """A private key never stands in the configuration."""
     with pytest.raises(ValueError, match="name where the secret is"):
         Settings(forensics={"signing_key": "-----BEGIN PRIVATE KEY-----"})
+
+
+def test_outputs_of_another_version_are_said_to_be_unreadable(office: Office) -> None:
+    """A journal of an older irrunner is still projected: nothing is left out in silence."""
+    run_id = office.begin()
+    office.step("snapshot", "aws.ebs.snapshot-instance", {"ids": ["snap-1"]})
+
+    (body,) = evidence_of(office, run_id)
+
+    assert (body["item"]["kind"], "another version" in body["note"]) == ("unreadable", True)
