@@ -6,6 +6,7 @@ of the same bytes is the same signature (one of KMS is not, so with a KMS key ``
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -21,6 +22,7 @@ from forensics.chain import Chain
 from forensics.files import storing, sync_directory
 from forensics.page import index_page, read_me
 from forensics.signing import Signer
+from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
 from forensics.vault import CHUNK_BYTES, Vault, VaultItem
 from irrunner import __version__
 from irrunner.errors import InvalidArgument
@@ -100,7 +102,10 @@ def compose(parts: Parts, signer: Signer) -> dict[str, Source]:
         files.add_text(f"journals/{run_id}.jsonl", _lines(records))
         files.add_text(f"playbooks/{run_id}.yaml", str(records[0].body["playbook"]["text"]))
     references = [*_add_vault(parts, files), *({"name": name, "why": "missing"} for name in parts.missing)]
-    manifest = _manifest(parts, signer, references)
+    timeline = _timeline(parts)
+    files.add_text("timeline.jsonl", as_json_lines(timeline))
+    files.add_text("timeline.csv", as_csv(timeline))
+    manifest = _manifest(parts, signer, references) | {"warnings": timeline.warnings}
     files.add_text("index.html", index_page(parts, manifest))
     files.add_text("README.md", read_me(manifest, signer.public))
     sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(files.listed.items()))
@@ -123,6 +128,14 @@ def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
         else:
             files.add(name, _opener(parts.vault, item))
     return references
+
+
+def _timeline(parts: Parts) -> Timeline:
+    vault = parts.vault
+    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= parts.largest_bytes]
+    with contextlib.ExitStack() as stack:
+        streams = {item.name: stack.enter_context(vault.open(item)) for item in trails} if vault else {}
+        return timeline_of(parts.journals, streams)
 
 
 def _opener(vault: Vault, item: VaultItem) -> Source:

@@ -68,6 +68,7 @@ Exported by irrunner {version} for run {run}. Start with `index.html`.
 | `public-key.pem` | the key that sealed and signed ({algorithm}) |
 | `journals/` | full journals of the runs that the ledger refers to, hash-chained |
 | `playbooks/` | the playbook that each run was pinned to |
+| `timeline.jsonl`, `timeline.csv` | attacker, responder and AWS in one order, for Timesketch and tables |
 | `vault/` | collected files, where there are any |
 | `SHA256SUMS` | for `sha256sum` |
 

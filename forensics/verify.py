@@ -29,7 +29,7 @@ LARGEST_KEY_BYTES: Final = 16_384
 MANIFEST_FIELDS: Final = frozenset(
     {
         "schema", "incident_id", "run_id", "tool", "key_sha256", "algorithm", "ledger", "journals",
-        "references", "files",
+        "references", "files", "warnings",
     }
 )  # fmt: skip
 
@@ -187,7 +187,8 @@ class _Bundle:
                 key_sha256=chain.keys[-1].fingerprint, keys=[key.fingerprint for key in chain.keys],
                 records=len(chain.records), head_sha256=chain.head_sha256, journals=len(journals),
                 files=len(manifest["files"]), references=manifest["references"],
-                warnings=[*chain.warnings, *_unpinned(chain, expected_key), *_left_out(manifest)],
+                warnings=[*chain.warnings, *_unpinned(chain, expected_key), *_left_out(manifest),
+                          *manifest["warnings"]],
                 pinned=bool(expected_key),
             )  # fmt: skip
 

@@ -59,7 +59,7 @@ class TestIntact:
         packed, loose = verify_bundle(made.folder / "b.zip"), verify_bundle(made.folder / "b")
 
         assert packed == loose
-        assert (packed.records, packed.journals, packed.files) == (6, 1, 8)
+        assert (packed.records, packed.journals, packed.files) == (6, 1, 10)
 
     def test_the_same_input_gives_the_same_bytes(self, made: Office) -> None:
         """An export later is the same file."""
