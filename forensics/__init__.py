@@ -1,1 +1,1 @@
-"""Acquisition, custody, vault, timeline and report. Nothing is here yet."""
+"""Integrity of evidence: custody ledger, vault, export and offline verification, timeline."""

@@ -1,250 +1,111 @@
-"""Base of actions that read facts and store them as files of evidence, each once.
-
-What was read is handed from the look to the decision in memory and is never part of the journalled state: it
-may hold secrets. A file that is stored is not read again, so what was collected first stays.
-"""
+"""Files that survive a crash: written beside, synced, moved into place; what is there is never half of it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
 
-from pydantic import PrivateAttr
+from irrunner.errors import VaultUnavailable
 
-from forensics.sink import LARGEST_FILE, EvidenceSink, S3Sink, path_of
-from irrunner.actions.contract import (
-    Act,
-    Action,
-    Call,
-    Decision,
-    LookContext,
-    Model,
-    PlannedOutputs,
-    Refused,
-    Settled,
-    State,
-    Where,
-)  # fmt: skip
-from irrunner.errors import (
-    ActionDenied,
-    ActionError,
-    InvalidCall,
-    QuotaExceeded,
-    TargetConflict,
-    TargetNotFound,
-)
-
-JSON: Final = "application/json"
-LINES: Final = "application/jsonl"
-TEXT: Final = "text/plain; charset=utf-8"
-
-PASSED_OVER: Final = (ActionDenied, InvalidCall, QuotaExceeded, TargetConflict, TargetNotFound)
-"""Failures of one source that cost its file and no other; a throttle or a lost connection passes."""
+PRIVATE: Final = 0o600
+READ_ONLY: Final = 0o400
+PRIVATE_DIRECTORY: Final = 0o700
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One file to be."""
+@contextlib.contextmanager
+def storing(what: str) -> Iterator[None]:
+    """Say what could not be stored, and that nothing is lost.
 
-    name: str
-    read: Callable[[], bytes | None]
-    """Reads the content; None: there is none (no user data)."""
-    media_type: str = JSON
-    lineage: Mapping[str, str] = field(default_factory=dict)
-
-
-class FileSeen(Model):
-    """One file: stored, or about to be, or not to be had."""
-
-    name: str
-    path: str
-    sha256: str = ""
-    bytes: int = 0
-    location: str = ""
-    """Empty: it is not stored yet."""
-    missing: str = ""
-    """Why there is none."""
-
-
-class FilesState(State):
-    """The files of a step. Their content is not among what is journalled."""
-
-    bucket: str | None
-    files: tuple[FileSeen, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What people should know: what was cut short."""
-    _calls: tuple[Call, ...] = PrivateAttr(default=())
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """Return the calls that store what was read by this look."""
-        return self._calls
-
-    def footprint(self) -> dict[str, Any]:
-        """Return nothing: evidence is not put back."""
-        return {}
-
-
-class StoredFile(Model):
-    """A file of evidence."""
-
-    name: str
-    location: str
-    sha256: str
-    bytes: int
-
-
-class MissingFile(Model):
-    """A file that could not be had."""
-
-    name: str
-    reason: str
-
-
-class FilesOutputs(Model):
-    """Outputs of actions that store files."""
-
-    files: list[StoredFile]
-    missing: list[MissingFile]
-    bucket: str
-
-
-P = TypeVar("P", bound=Model)
-
-
-class StoreFiles(Action[P, FilesState]):
-    """Base: a subclass names its files and how each is read."""
-
-    Outputs: type[Model] = FilesOutputs
-    StateModel = FilesState
-
-    def materials(self, ctx: LookContext, params: P) -> tuple[Source, ...]:
-        """Return the files of this step; nothing is read here."""
-        raise NotImplementedError
-
-    def required(self, ctx: LookContext, params: P) -> None:
-        """Make sure that the target exists; called where a file is still to be read.
-
-        Raises:
-            TargetNotFound: If it does not.
-        """
-
-    def sink(self, ctx: LookContext) -> EvidenceSink | None:
-        """Return where files go; None without a forensic account."""
-        where = ctx.where
-        if ctx.forensics is None or where.evidence_bucket is None:
-            return None
-        return S3Sink(ctx.forensics, where.evidence_bucket, where.forensic_region)
-
-    def look(self, ctx: LookContext, params: P) -> FilesState:
-        """Find what is stored, and read what is not."""
-        sink = self.sink(ctx)
-        if sink is None:
-            return FilesState(bucket=None)
-        materials = self.materials(ctx, params)
-        stored = {source.name: sink.find(path_of(ctx.marker, source.name)) for source in materials}
-        if not all(stored.values()):
-            self.required(ctx, params)
-        seen, calls = [], []
-        for source in materials:
-            path, item = path_of(ctx.marker, source.name), stored[source.name]
-            if item is not None:
-                facts = {"sha256": item.sha256, "bytes": item.bytes, "location": item.location}
-                seen.append(FileSeen(name=source.name, path=path, **facts))
-                continue
-            data, missing = _read(source)
-            if data is not None:
-                lineage = {"irrunner-run": ctx.marker, "account": ctx.where.account_id, **source.lineage}
-                call = sink.put(path, data, media_type=source.media_type, lineage=lineage)
-                calls.append(call)
-                seen.append(
-                    FileSeen(name=source.name, path=path, sha256=call.after["sha256"], bytes=len(data))
-                )
-            else:
-                seen.append(FileSeen(name=source.name, path=path, missing=missing))
-        state = FilesState(bucket=ctx.where.evidence_bucket, files=tuple(seen), notes=self.notes(ctx, params))
-        state._calls = tuple(calls)  # noqa: SLF001 - the state's own secret, not journalled
-        return state
-
-    def notes(self, ctx: LookContext, params: P) -> tuple[str, ...]:
-        """Return what people should know of what was read just now."""
-        return ()
-
-    def decide(self, params: P, state: FilesState) -> Decision:
-        """Store what was read; then say what there is."""
-        if state.bucket is None:
-            return Refused(
-                "no evidence bucket can be reached: set forensics.account_id in irrunner.yaml",
-                code="forensics-not-configured",
-            )
-        if state.calls:
-            return Act(state.calls)
-        missing = tuple(f"{item.name}: {item.missing}" for item in state.files if item.missing)
-        return Settled(self.outputs(params, state), (*missing, *state.notes))
-
-    def outputs(self, params: P, state: FilesState) -> Model:
-        """Return the outputs; a subclass may add to them."""
-        return FilesOutputs(**files_of(state))
-
-    def foresee(self, params: P, state: FilesState, step: str) -> PlannedOutputs:
-        """Return the files that would be stored, with the hashes of what was read for the plan."""
-        if state.bucket is None:
-            return PlannedOutputs({})
-        planned = {
-            "bucket": state.bucket,
-            "files": [
-                {
-                    "name": item.name,
-                    "location": f"s3://{state.bucket}/{item.path}",
-                    "sha256": item.sha256,
-                    "bytes": item.bytes,
-                }
-                for item in state.files
-                if not item.missing
-            ],
-            "missing": [{"name": item.name, "reason": item.missing} for item in state.files if item.missing],
-        }
-        return PlannedOutputs(planned)
-
-    def targets(self, params: P, where: Where) -> tuple[str, ...]:
-        """Return nothing: no existing resource changes, and a protected one may be recorded too."""
-        return ()
-
-
-def files_of(state: FilesState) -> dict[str, Any]:
-    """Return the fields of :class:`FilesOutputs`."""
-    return {
-        "files": [
-            StoredFile(name=item.name, location=item.location, sha256=item.sha256, bytes=item.bytes)
-            for item in state.files
-            if not item.missing
-        ],
-        "missing": [MissingFile(name=item.name, reason=item.missing) for item in state.files if item.missing],
-        "bucket": state.bucket or "",
-    }
-
-
-def as_json(answer: Any) -> bytes:
-    """Return an answer of AWS as canonical JSON, without the envelope."""
-    if isinstance(answer, Mapping):
-        answer = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-    return json.dumps(answer, sort_keys=True, indent=1, default=str).encode()
-
-
-def _read(source: Source) -> tuple[bytes | None, str]:
-    """Return a file's content, or why there is none."""
+    Raises:
+        VaultUnavailable: For any failure of the file system.
+    """
     try:
-        data = source.read()
-    except PASSED_OVER as problem:
-        return None, _why(problem)
-    if data is None:
-        return None, "there is none"
-    if len(data) > LARGEST_FILE:
-        return None, f"{len(data)} bytes are more than a file of evidence may have ({LARGEST_FILE})"
-    return data, ""
+        yield
+    except OSError as problem:
+        full = problem.errno in FULL
+        hint = (
+            "make room and repeat the command: it goes on where it stopped" if full else "check path and mode"
+        )
+        why = "the disk is full" if full else problem.strerror or type(problem).__name__
+        raise VaultUnavailable(
+            f"{what}: {why}; nothing that was stored before is lost", hint=hint
+        ) from problem
 
 
-def _why(problem: ActionError) -> str:
-    return f"{problem.code}: {problem.message}"
+def make_private(directory: Path) -> None:
+    """Make a directory that only we may enter."""
+    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+
+
+def write_whole(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Replace a file by new content, all or nothing, and on disk when this returns."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with _created(beside, mode) as descriptor:
+            _write_all(descriptor, data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def create_whole(path: Path, chunks: Iterable[bytes], mode: int = READ_ONLY) -> bool:
+    """Create a file with its content, all or nothing; return False where it was there already.
+
+    A link is made, because a rename would replace what another process has just created.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with _created(beside, mode) as descriptor:
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _created(path: Path, mode: int) -> Iterator[int]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory against other processes while the block runs."""
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, PRIVATE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

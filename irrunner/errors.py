@@ -27,6 +27,10 @@ is chained. Nothing outside :mod:`irrunner.aws.errors` reads botocore's codes.
     |  +- RunNotFound, RunBusy, RunExists, RunNotResumable, LeaseLost, NothingDone, ExpiryUnguarded
     +- JournalError
     |  +- JournalUnavailable, JournalCorrupt
+    +- EvidenceError
+    |  +- EvidenceIncomplete             what is recorded cannot be handed over whole
+    |  +- CustodyBroken                  ledger, bundle or signature is not what was sealed
+    |  +- VaultUnavailable               the vault cannot take it; nothing is lost
     +- SettingsError
     +- Interrupted                       a person pressed Ctrl-C; the run stays resumable
     +- Defect                            our own fault, told at the edge of the process
@@ -318,6 +322,32 @@ class JournalCorrupt(JournalError):
     """The hash chain does not verify."""
 
     code = "journal-corrupt"
+
+
+class EvidenceError(IRRunnerError):
+    """Evidence cannot be recorded, sealed or handed over."""
+
+    code = "evidence-error"
+
+
+class EvidenceIncomplete(EvidenceError):
+    """Something that the custody ledger names is not there, or is not what it names."""
+
+    code = "evidence-incomplete"
+    exit_code = EXIT_FAILED
+
+
+class CustodyBroken(EvidenceError):
+    """A custody ledger or an exported bundle is not what was sealed; the first broken link is named."""
+
+    code = "custody-broken"
+    exit_code = EXIT_INVARIANT
+
+
+class VaultUnavailable(EvidenceError):
+    """The vault cannot take an item (full, denied, or without Object Lock); what is in it stays as it is."""
+
+    code = "vault-unavailable"
 
 
 class SettingsError(IRRunnerError):

@@ -90,6 +90,18 @@ class Forensics(Section):
     """Customer key of each member account, shared with the forensic account, for ``aws/ebs`` snapshots."""
     bucket: str | None = None
     """Evidence bucket in the forensic account; None: ``irrunner-evidence-<account>-<Region>``."""
+    directory: str | None = None
+    """Directory of custody ledgers, signing key and local vault; None: ``<store>.custody``."""
+    signing_key: SecretReference = ""
+    """Ed25519 private key (PEM) that signs custody ledgers; empty: a key made once in ``directory``."""
+    signing_kms_key: str | None = None
+    """KMS key (ARN or alias; ECC_NIST_P256 or RSA) of the forensic account that signs instead."""
+    vault: str = Field(default="local", pattern=r"^(local|s3)$")
+    """Where files of evidence are kept: ``local`` (under ``directory``) or ``s3`` (the evidence bucket)."""
+    retention_mode: str = Field(default="COMPLIANCE", pattern=r"^(COMPLIANCE|GOVERNANCE)$")
+    """Object Lock of what is put into the evidence bucket; nobody can shorten or lift COMPLIANCE."""
+    retention_days: int = Field(default=365, ge=1, le=36500)
+    """How long Object Lock keeps what is put into the evidence bucket."""
 
 
 class Management(Section):

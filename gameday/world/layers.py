@@ -53,6 +53,7 @@ from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, orga
     tags,
 )
 from gameday.world import console, ebs, ebs_direct, ec2, guardduty, iam, kms, locks, organizations, sts, tags
+from gameday.world import ebs, ec2, guardduty, iam, kms, kms_sign, locks, organizations, s3_lock, sts, tags
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -65,6 +66,8 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     locks.LAYER,
     iam.LAYER,
     kms.LAYER,
+    kms_sign.LAYER,
+    s3_lock.LAYER,
     organizations.LAYER,
     guardduty.LAYER,
     autoscaling.LAYER,

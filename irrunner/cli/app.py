@@ -65,6 +65,7 @@ HELP = {
     "gameday": "Game days, and the simulated organisation: irrunner gameday world serve.",
     "demo": "A real-shaped finding against the simulated organisation, start to report.",
     "report": "The after-action report of a run: html, md, pdf, json; the timeline as svg, csv, timesketch.",
+    "evidence": "The custody ledger of a run: list, verify, export.",
     "test": "Run the tests: section of playbooks on the simulated world.",
 }
 

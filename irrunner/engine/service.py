@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from irrunner import __version__
 from irrunner.actions.contract import Where
 from irrunner.aws.redact import Redactor
 from irrunner.clock import IdSource, iso, parse_iso
@@ -57,6 +58,14 @@ def _kept(failures: list[IRRunnerError]) -> Iterator[None]:
         return
     except IRRunnerError as problem:
         failures.append(problem)
+
+
+def os_user() -> str:
+    """Return the name of the OS user; its number where it has no name (a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +181,14 @@ class Runner:
         caller = self.services.cloud.caller()
         finding = facts.finding
         about = {
-            "caller": {"arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated},
+            "irrunner": __version__,
+            "caller": {
+                "arn": caller.arn, "account_id": caller.account_id, "simulated": caller.simulated,
+                "os_user": os_user(),
+            },
             "event": Redactor().value(finding.raw) if finding else None,  # CloudTrail records session tokens
             **(extra or {}),
-        }
+        }  # fmt: skip
         incident_key = finding.incident_key if finding else ""
         new = NewRun(
             run_id=facts.run_id,
@@ -249,7 +262,7 @@ class Runner:
 
     def approver(self) -> Approver:
         """Return who sits at this terminal."""
-        return Approver(getpass.getuser(), self.services.cloud.caller().arn)
+        return Approver(os_user(), self.services.cloud.caller().arn)
 
     def gate(self, row: RunRow, step: str | None) -> dict[str, Any]:
         """Return the open gate of a name, or the only one.

@@ -1,0 +1,208 @@
+"""The exported bundle: everything that a stranger needs to check custody, and nothing that has to be trusted.
+
+The same ledger, journals and files give the same bytes: there is no time of export, and an Ed25519 signature
+of the same bytes is the same signature (one of KMS is not, so with a KMS key ``manifest.sig`` differs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from forensics.archive import Source, is_safe, write_archive
+from forensics.chain import Chain
+from forensics.files import storing, sync_directory
+from forensics.page import index_page, read_me
+from forensics.signing import Signer
+from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
+from forensics.vault import CHUNK_BYTES, Vault, VaultItem
+from irrunner import __version__
+from irrunner.errors import InvalidArgument
+from irrunner.journal.records import Record, canonical
+from irrunner.journal.store import RunRow
+
+SCHEMA: Final = "irrunner/evidence-bundle/v1"
+MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "manifest.sig"
+LEDGER: Final = "ledger.jsonl"
+PUBLIC_KEY: Final = "public-key.pem"
+SUMS: Final = "SHA256SUMS"
+UNLISTED: Final = frozenset({MANIFEST, SIGNATURE})
+"""All but these are listed in the manifest; the manifest is signed."""
+FILE_MODE: Final = 0o444
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What goes into a bundle."""
+
+    row: RunRow
+    chain: Chain
+    ledger: Path
+    """The ledger's file."""
+    journals: Mapping[str, Sequence[Record]]
+    items: Sequence[VaultItem] = ()
+    missing: Sequence[str] = ()
+    """Files of the vault that the ledger names and that are not there, or are not what it names."""
+    vault: Vault | None = None
+    largest_bytes: int = 1 << 28
+    """Larger files of the vault stay there and are referred to by their hash."""
+
+
+@dataclass(slots=True)
+class _Files:
+    """Sources by name, with what the manifest says of them."""
+
+    sources: dict[str, Source] = field(default_factory=dict)
+    listed: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, name: str, source: Source) -> None:
+        sha256, size = hashlib.sha256(), 0
+        with source() as content:
+            while chunk := content.read(CHUNK_BYTES):
+                sha256.update(chunk)
+                size += len(chunk)
+        self.sources[name] = source
+        self.listed[name] = {"sha256": sha256.hexdigest(), "bytes": size}
+
+    def add_text(self, name: str, text: str) -> None:
+        self.add(name, _source(text.encode()))
+
+
+def _source(data: bytes) -> Source:
+    def opened() -> BinaryIO:
+        return io.BytesIO(data)
+
+    return opened
+
+
+def _lines(records: Sequence[Record]) -> str:
+    return "".join(f"{canonical(record.as_dict())}\n" for record in records)
+
+
+def compose(parts: Parts, signer: Signer) -> dict[str, Source]:
+    """Return the files of a bundle, signed.
+
+    Args:
+        parts: What goes into it.
+        signer: Holder of the ledger's current key.
+    """
+    files = _Files()
+    files.add(LEDGER, _source(parts.ledger.read_bytes()))
+    files.add_text(PUBLIC_KEY, signer.public.pem)
+    for run_id, records in parts.journals.items():
+        files.add_text(f"journals/{run_id}.jsonl", _lines(records))
+        files.add_text(f"playbooks/{run_id}.yaml", str(records[0].body["playbook"]["text"]))
+    references = [*_add_vault(parts, files), *({"name": name, "why": "missing"} for name in parts.missing)]
+    timeline = _timeline(parts)
+    files.add_text("timeline.jsonl", as_json_lines(timeline))
+    files.add_text("timeline.csv", as_csv(timeline))
+    manifest = _manifest(parts, signer, references) | {"warnings": timeline.warnings}
+    files.add_text("index.html", index_page(parts, manifest))
+    files.add_text("README.md", read_me(manifest, signer.public))
+    sums = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(files.listed.items()))
+    files.add_text(SUMS, sums)
+    text = (canonical({**manifest, "files": files.listed}) + "\n").encode()
+    signature = signer.sign(text)
+    return {**files.sources, MANIFEST: _source(text), SIGNATURE: _source(signature)}
+
+
+def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
+    """Add files of the vault; return references to those that stay there."""
+    references: list[dict[str, Any]] = []
+    for item in parts.items:
+        name = f"vault/{item.name}"
+        if parts.vault is None or item.size_bytes > parts.largest_bytes or not is_safe(name):
+            references.append(
+                {"name": item.name, "why": "too large", "location": item.location, "version": item.version,
+                 "sha256": item.sha256, "bytes": item.size_bytes}
+            )  # fmt: skip
+        else:
+            files.add(name, _opener(parts.vault, item))
+    return references
+
+
+def _timeline(parts: Parts) -> Timeline:
+    vault = parts.vault
+    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= parts.largest_bytes]
+    with contextlib.ExitStack() as stack:
+        streams = {item.name: stack.enter_context(vault.open(item)) for item in trails} if vault else {}
+        return timeline_of(parts.journals, streams)
+
+
+def _opener(vault: Vault, item: VaultItem) -> Source:
+    def opened() -> BinaryIO:
+        return vault.open(item)
+
+    return opened
+
+
+def _manifest(parts: Parts, signer: Signer, references: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    chain = parts.chain
+    return {
+        "schema": SCHEMA, "incident_id": parts.row.incident_id, "run_id": parts.row.run_id,
+        "tool": {"name": "irrunner", "version": __version__},
+        "key_sha256": signer.public.fingerprint, "algorithm": signer.public.algorithm,
+        "ledger": {
+            "records": len(chain.records), "seals": chain.seals, "head_sha256": chain.head_sha256,
+            "last_seal_sha256": chain.last_seal_sha256, "sealed_at": chain.last_seal_at,
+        },
+        "journals": {
+            run_id: {"records": len(records), "head_sha256": records[-1].sha256}
+            for run_id, records in parts.journals.items()
+        },
+        "references": list(references),
+    }  # fmt: skip
+
+
+def write_bundle(sources: Mapping[str, Source], out: Path) -> None:
+    """Write a bundle: a ZIP where the name ends so, else a folder; all of it or nothing.
+
+    Raises:
+        InvalidArgument: If something is there already.
+        VaultUnavailable: If it cannot be written.
+        EvidenceError: If it is too large for a ZIP.
+    """
+    if out.exists() or out.is_symlink():
+        raise InvalidArgument(
+            f"{out} exists already", hint="name a new file or folder: nothing is overwritten"
+        )
+    beside = out.with_name(f".{out.name}.{secrets.token_hex(6)}")
+    with storing(str(out)):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if out.suffix.lower() == ".zip":
+                _write_zip(sources, beside)
+            else:
+                _write_folder(sources, beside)
+            beside.rename(out)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
+        sync_directory(out.parent)
+
+
+def _write_zip(sources: Mapping[str, Source], path: Path) -> None:
+    with path.open("xb") as stream:
+        write_archive(stream, sources)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_folder(sources: Mapping[str, Source], folder: Path) -> None:
+    folder.mkdir()
+    for name, source in sources.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with source() as content, path.open("xb") as stream:
+            shutil.copyfileobj(content, stream, CHUNK_BYTES)
+            stream.flush()
+            os.fsync(stream.fileno())
+        path.chmod(FILE_MODE)
