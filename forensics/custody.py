@@ -214,7 +214,7 @@ class Custody:
 
     def signer_of(self, reference: str) -> LocalSigner:
         """Return the holder of the key that a reference names."""
-        source = None if reference.startswith(("env:", "file:")) else self._cloud().base()  # type: ignore[attr-defined]
+        source = None if reference.startswith(("env:", "file:")) else self._cloud().base()
         return LocalSigner.from_pem(resolve_secret(reference, source).get_secret_value(), reference)
 
     def rotate(self, reference: str) -> dict[str, Any]:

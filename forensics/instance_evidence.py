@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from forensics.evidence_files import JSON, TEXT, FilesOutputs, FilesState, Source, StoreFiles, as_json, files_of
+from forensics.evidence_files import (
+    JSON,
+    TEXT,
+    FilesOutputs,
+    FilesState,
+    Source,
+    StoreFiles,
+    as_json,
+    files_of,
+)
 from forensics.sink import SINK_PERMISSIONS
 from irrunner.actions.contract import LookContext, Model, Permission, ReadApi
 from irrunner.actions.ids import InstanceId

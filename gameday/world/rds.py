@@ -210,9 +210,9 @@ def _copy_key(scene: Scene, prefix: str, source: Any) -> str | None:
         keys.resolve(source.account_id, scene.region, source.kms_key_id or "") if source.encrypted else None
     )
     readable = not source.encrypted or (
-        origin is not None and keys.may_use(origin, scene.principal, keys.READING_A_SNAPSHOT)
+        origin is not None and keys.may_use(origin, scene, keys.READING_A_SNAPSHOT)
     )
-    if key is None or not readable or not keys.may_use(key, scene.principal, keys.WRITING_A_SNAPSHOT):
+    if key is None or not readable or not keys.may_use(key, scene, keys.WRITING_A_SNAPSHOT):
         raise Refusal("KMSKeyNotAccessibleFault", "The specified KMS key is not accessible.")
     return str(key.arn)
 

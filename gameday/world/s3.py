@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from gameday.world import policies, seam
+from gameday.world import seam
 from gameday.world.refusals import Refusal, denied
 from gameday.world.services import Scene, StrictLayer
 
@@ -22,7 +22,6 @@ _SETTINGS: Final = (
     "PutBucketPolicy", "PutBucketVersioning", "PutPublicAccessBlock", "DeleteBucketPolicy",
     "DeletePublicAccessBlock",
 )  # fmt: skip
-_OBJECTS: Final = ("GetObject", "PutObject", "DeleteObject", "ListObjectsV2")
 _NEEDED: Final = frozenset({"Effect", "Principal", "Action", "Resource"})
 
 
@@ -34,24 +33,12 @@ def own_bucket(scene: Scene) -> None:
         raise denied("rest-xml", scene.principal.arn, scene.request.action)
 
 
-def denied_by_policy(scene: Scene) -> None:
-    """Refuse what the bucket's policy denies explicitly."""
-    name = str(scene.params.get("Bucket"))
-    owner = next((account for account in seam.iam_accounts() if name in seam.s3(account).buckets), None)
-    if owner is None:
-        return
-    context = {"aws:principalarn": scene.principal.policy_arn, "aws:principalaccount": scene.account}
-    for statement in policies.statements(_text(seam.s3(owner).buckets[name].policy)):
-        if statement.get("Effect") == "Deny" and policies.conditions_hold(statement, context):
-            raise denied("rest-xml", scene.principal.arn, scene.request.action)
-
-
 def valid_policy(scene: Scene) -> None:
     """Refuse a policy that S3 would not take."""
     bucket, text = _bucket(scene), _text(scene.params.get("Policy")) or ""
     if len(text.encode()) > POLICY_BYTES:
         raise Refusal("MalformedPolicy", "Policy exceeds the maximum allowed document size.")
-    statements = policies.statements(text)
+    statements = _statements(text)
     if not statements:
         raise Refusal("MalformedPolicy", "Missing required field Statement")
     sids = [statement["Sid"] for statement in statements if "Sid" in statement]
@@ -84,7 +71,7 @@ def is_public(text: str | None) -> bool:
         statement.get("Effect") == "Allow"
         and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
         and not statement.get("Condition")
-        for statement in policies.statements(text)
+        for statement in _statements(text)
     )
 
 
@@ -121,6 +108,16 @@ def _spelled(value: Any, key: str = "") -> Any:
     return value
 
 
+def _statements(text: str | None) -> list[dict[str, Any]]:
+    """Return a policy's statements as they are written; none where it cannot be read."""
+    try:
+        read = json.loads(text or "{}")
+    except ValueError:
+        return []
+    found = _as_list(read.get("Statement", [])) if isinstance(read, dict) else []
+    return [statement for statement in found if isinstance(statement, dict)]
+
+
 def _text(policy: Any) -> str | None:
     return policy.decode() if isinstance(policy, bytes) else policy
 
@@ -132,8 +129,7 @@ def _as_list(value: Any) -> Iterable[Any]:
 LAYER: Final = StrictLayer(
     rules={
         **{f"s3:{name}": (own_bucket,) for name in _SETTINGS},
-        **{f"s3:{name}": (denied_by_policy,) for name in _OBJECTS},
-        "s3:PutBucketPolicy": (own_bucket, denied_by_policy, valid_policy),
+        "s3:PutBucketPolicy": (own_bucket, valid_policy),
     },
     answers={"s3:GetBucketPolicyStatus": get_policy_status},
     effects={"s3:PutBucketPolicy": spell_policy},

@@ -9,12 +9,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import addresses, autoscaling, load_balancers
-from gameday.world import acls, address_sets, dns_firewall, flow_logs
-from gameday.world import iam, identity_center, scp, secrets
-from gameday.world import cloudtrail, rds
-from gameday.world import clusters, containers, functions, registries
-from gameday.world import guardduty, messages, securityhub
+from gameday.world import (
+    acls,
+    address_sets,
+    addresses,
+    autoscaling,
+    cloudtrail,
+    clusters,
+    containers,
+    dns_firewall,
+    flow_logs,
+    functions,
+    guardduty,
+    iam,
+    identity_center,
+    load_balancers,
+    messages,
+    rds,
+    registries,
+    scp,
+    secrets,
+    securityhub,
+)
 
 
 @dataclass(frozen=True, slots=True)

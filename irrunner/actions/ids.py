@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
@@ -99,6 +100,19 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+
+
+def _on_the_calendar(value: str) -> str:
+    """Return an instant that exists; the pattern admits a 31st of February.
+
+    Raises:
+        ValueError: If there is no such day or time.
+    """
+    if not is_token(value):
+        datetime.fromisoformat(value)
+    return value
+
+
 AutoScalingGroupName = Annotated[
     str, *_id(r"[^:\x00-\x1f\x7f]{1,255}", "an Auto Scaling group name (no colon)", "web-servers")
 ]
@@ -110,6 +124,7 @@ Instant = Annotated[
         "an instant with its offset (RFC 3339)",
         "2026-11-25T03:00:00Z",
     ),
+    AfterValidator(_on_the_calendar),
 ]
 InstanceProfile = Annotated[
     str,
@@ -117,6 +132,8 @@ InstanceProfile = Annotated[
         rf"(?:{_PARTITION}:iam::\d{{12}}:instance-profile/{_PATH})?[A-Za-z0-9_+=,.@-]{{1,128}}",
         "the name or ARN of an instance profile",
         "deny-all",
+    ),
+]
 SubnetId = Annotated[str, *_id(f"subnet-{_HEX}", "a subnet id (subnet-...)", "subnet-0123456789abcdef0")]
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 DomainName = Annotated[
@@ -125,21 +142,6 @@ DomainName = Annotated[
         rf"(?=.{{1,253}}\Z)(?:\*\.)?(?:{_LABEL}\.)+{_LABEL}\.?",
         "a domain name, or *. and a domain name for what is below it",
         "evil.example",
-    ),
-]
-Instant = Annotated[
-    str,
-    *_id(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)",
-        "an instant (RFC 3339, with a zone)",
-        "2026-01-01T12:00:00Z",
-BucketName = Annotated[
-    str,
-    *_id(
-        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
-        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-        "the name of a general purpose S3 bucket",
-        "acme-customer-data",
     ),
 ]
 PrincipalArn = Annotated[
@@ -186,9 +188,13 @@ IdentityStoreUserName = Annotated[
     str,
     *_id(r"[\w+=,.@-]{1,128}", "a user name of Identity Center", "alice@example.com"),
 ]
-        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/{_PATH}[A-Za-z0-9_+=,.@-]{{1,64}}",
-        "the ARN of an IAM role or user",
-        "arn:aws:iam::111122223333:role/break-glass",
+BucketName = Annotated[
+    str,
+    *_id(
+        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "the name of a general purpose S3 bucket",
+        "acme-customer-data",
     ),
 ]
 TrailName = Annotated[
@@ -209,6 +215,7 @@ DbSnapshotArn = Annotated[
         "the ARN of an RDS DB snapshot or DB cluster snapshot",
         "arn:aws:rds:eu-central-1:111122223333:snapshot:orders-2026-01-01",
     ),
+]
 FunctionName = Annotated[
     str, *_id(r"[A-Za-z0-9_-]{1,64}", "a Lambda function's name, without version or alias", "order-export")
 ]

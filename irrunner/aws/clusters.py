@@ -25,7 +25,7 @@ from irrunner.aws.cluster_operations import MERGE_PATCH, cluster_operation, quer
 from irrunner.aws.identity import Identity
 from irrunner.aws.redact import Redactor
 from irrunner.errors import InvalidCall, OutcomeUnknown, TargetConflict
-from irrunner.settings import is_loopback
+from irrunner.urls import is_loopback
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
