@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import typer
 
-from irrunner.cli import library, runs
+from irrunner.cli import coverage, library, runs
 from irrunner.cli.context import Context
 from irrunner.cli.output import print_error
 from irrunner.errors import (
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     )
     runs.register(app)
     library.register(app)
+    coverage.register(app)
     for point in entry_points(group="irrunner.commands"):
         _add_lazily(app, point.name, point.value)
     return app
