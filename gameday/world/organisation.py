@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,11 @@ RESPONDER_ROLE: Final = "irrunner-responder"
 FORENSICS_ROLE: Final = "irrunner-forensics"
 MANAGEMENT_ROLE: Final = "irrunner-organization"
 CALLER: Final = "oncall"
+_ROLES: Final[Mapping[Scope, str]] = {
+    "target": RESPONDER_ROLE,
+    "forensics": FORENSICS_ROLE,
+    "management": MANAGEMENT_ROLE,
+}
 EVIDENCE_KEY: Final = "alias/irrunner-evidence"
 TRANSFER_KEY: Final = "alias/irrunner-transfer"
 
@@ -180,13 +185,13 @@ def create_role(
 
 def _role(account: str, scope: Scope, organisation: Organisation, granted: list[AnyAction] | None) -> None:
     """Make a role as its deployment would, or one that may do everything."""
-    settings = settings_for(organisation)
     runner = f"arn:aws:iam::{organisation.security}:root"
     if granted is None:
-        role = create_role(account, role_name(scope, settings), trust(runner))
+        role = create_role(account, _ROLES[scope], trust(runner))
         role.put_policy("permissions", json.dumps({"Version": "2012-10-17", "Statement": [_ALLOW_ALL]}))
         return
     place = Accounts(account if scope == "target" else "*", "*", runner)
+    settings = settings_for(organisation)
     made = organisation_policies(granted, settings, place)["roles"].get(scope)
     trusted = json.dumps(made["trust"] if made else trust_policy(runner))
     role = create_role(account, role_name(scope, settings), trusted)
