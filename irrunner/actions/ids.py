@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
@@ -99,6 +100,19 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+
+
+def _on_the_calendar(value: str) -> str:
+    """Return an instant that exists; the pattern admits a 31st of February.
+
+    Raises:
+        ValueError: If there is no such day or time.
+    """
+    if not is_token(value):
+        datetime.fromisoformat(value)
+    return value
+
+
 AutoScalingGroupName = Annotated[
     str, *_id(r"[^:\x00-\x1f\x7f]{1,255}", "an Auto Scaling group name (no colon)", "web-servers")
 ]
@@ -110,6 +124,7 @@ Instant = Annotated[
         "an instant with its offset (RFC 3339)",
         "2026-11-25T03:00:00Z",
     ),
+    AfterValidator(_on_the_calendar),
 ]
 InstanceProfile = Annotated[
     str,

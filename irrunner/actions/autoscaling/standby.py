@@ -60,9 +60,10 @@ class StandbyState(MemberState):
 
     def footprint(self) -> dict[str, str]:
         """Return the lifecycle state that it is in or heading for; nothing where it has ended or left."""
-        if self.instance_state in ENDING or not self.lifecycle:
+        if self.instance_state in ENDING or self.group is None:
             return {}
-        return {self.instance_id: ON_THE_WAY.get(self.lifecycle, self.lifecycle)}
+        heading = ON_THE_WAY.get(self.lifecycle, self.lifecycle)
+        return {self.instance_id: f"{heading} in {self.group.name}"}
 
 
 class StandbyOutputs(Model):
@@ -145,7 +146,7 @@ class EnterStandby(Action[StandbyParams, StandbyState]):
         keys: frozenset[str],
     ) -> tuple[Call, ...]:
         """Exit Standby, where it was in service before."""
-        was = before.footprint().get(before.instance_id)
+        was = ON_THE_WAY.get(before.lifecycle, before.lifecycle)
         if not keys or now.group is None or was != IN_SERVICE:
             return ()
         name, group = now.instance_id, now.group.name

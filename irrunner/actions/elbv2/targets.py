@@ -101,9 +101,15 @@ def target_groups_of(api: ReadApi, who: Addresses) -> tuple[TargetGroup, ...]:
     Source: DescribeTargetHealth lists the registered and the draining targets; it has no pages.
     """
     described = api.pages("elbv2:DescribeTargetGroups", "TargetGroups[]")
-    fitting = (raw for raw in described if raw.get("TargetType", "instance") in {"instance", "ip"})
+    fitting = (raw for raw in described if _may_have(who, raw))
     found = (_look_at(api, who, raw) for raw in fitting)
     return tuple(sorted((group for group in found if group), key=lambda group: group.arn))
+
+
+def _may_have(who: Addresses, raw: Mapping[str, Any]) -> bool:
+    """Return whether a target group can have the instance: by id within its VPC only."""
+    kind = raw.get("TargetType", "instance")
+    return kind == "ip" or (kind == "instance" and raw.get("VpcId") == who.vpc_id)
 
 
 def _look_at(api: ReadApi, who: Addresses, raw: Mapping[str, Any]) -> TargetGroup | None:
@@ -147,13 +153,12 @@ def _is_own(who: Addresses, target: Target, *, within_vpc: bool) -> bool:
 
 
 def _has(who: Addresses, target_id: str) -> bool:
-    if target_id in who.addresses:
-        return True
     try:
         address = ip_address(target_id)
     except ValueError:
         return False
-    return any(address in ip_network(prefix, strict=False) for prefix in who.prefixes)
+    blocks = (*who.addresses, *who.prefixes)
+    return any(address in ip_network(block, strict=False) for block in blocks)
 
 
 def _attributes(api: ReadApi, arn: str) -> dict[str, str]:
