@@ -69,6 +69,14 @@ def test_undo_sets_what_was_there() -> None:
     assert call.params == {"InstanceId": INSTANCE, "HttpEndpoint": "enabled", "HttpTokens": "optional"}
 
 
+def test_undo_leaves_what_was_never_told() -> None:
+    """Where AWS did not say what the option was, nothing can be put back."""
+    before = state_of().model_copy(update={"value": {"HttpTokens": None}})
+    after = state_of(HttpTokens="required")
+
+    assert ACTION.undo_calls(TOKENS, before, after, after, frozenset(after.footprint())) == ()
+
+
 @pytest.mark.parametrize("values", [{}, {"http_endpoint": "enabled"}, {"http_tokens": "optional"}])
 def test_nothing_is_opened(values: dict[str, Any]) -> None:
     """It is no way to open metadata, and a step that does nothing is a mistake."""

@@ -74,9 +74,20 @@ def test_an_address_of_another_network_is_not_taken_for_this_host() -> None:
     assert group.look_alikes == ("10.0.0.5:80",)
 
 
+def test_groups_that_cannot_have_the_instance_are_not_asked() -> None:
+    """By id an instance is a target in its own network only; each group that is asked costs a call."""
+    groups = [
+        {"TargetGroupArn": kind, "TargetGroupName": kind, "VpcId": "vpc-2", "TargetType": kind}
+        for kind in ("instance", "lambda", "alb")
+    ]
+    api = FakeApi({"elbv2:DescribeTargetGroups": lambda **_: {"TargetGroups": groups}})
+
+    assert target_groups_of(api, WHO) == ()
+
+
 def test_a_target_group_that_goes_meanwhile_is_none() -> None:
     """Between the list and its health a group may be deleted; the others must still be cleared."""
-    group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "TargetType": "instance"}
+    group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "TargetType": "ip"}
 
     def gone(**_: Any) -> dict[str, Any]:
         raise TargetNotFound("One or more target groups not found")

@@ -131,9 +131,8 @@ class SetMetadataOptions(SetValue[MetadataParams, MetadataState]):
 
     def write(self, params: MetadataParams, state: MetadataState, value: Any) -> tuple[Call, ...]:
         """Set the options that differ, in one call."""
-        changed = {
-            name: option for name, option in value.items() if option not in {None, state.value.get(name)}
-        }
+        known = {name: option for name, option in value.items() if option is not None}
+        changed = {name: option for name, option in known.items() if option != state.value.get(name)}
         if not changed:
             return ()
         words = ", ".join(f"{name} to {option}" for name, option in changed.items())
