@@ -14,6 +14,8 @@ API_REFERENCE: Final = "https://docs.aws.amazon.com/elasticloadbalancing/latest/
 TARGET_GROUPS: Final = "arn:{partition}:elasticloadbalancing:{region}:{account}:targetgroup/*"
 OUTSIDE: Final = "all"
 """Availability Zone of a target outside the target group's VPC."""
+DRAINING: Final = "draining"
+"""State of a target on its way out; ``unhealthy.draining`` is one that is registered, and unhealthy."""
 DELAY: Final = "deregistration_delay.timeout_seconds"
 TERMINATION: Final = "deregistration_delay.connection_termination.enabled"
 BY_CONNECTION: Final = frozenset({"HTTP", "HTTPS"})
@@ -44,6 +46,7 @@ class Target(Model):
     port: int | None
     availability_zone: str = ""
     """Of an address, as AWS says it."""
+    quic_server_id: str = ""
     draining: bool = False
 
     @property
@@ -142,7 +145,8 @@ def _target(raw: Mapping[str, Any]) -> Target:
         target_id=target["Id"],
         port=target.get("Port"),
         availability_zone=target.get("AvailabilityZone") or "",
-        draining="draining" in str(health.get("State")),
+        quic_server_id=target.get("QuicServerId") or "",
+        draining=health.get("State") == DRAINING,
     )
 
 
