@@ -49,6 +49,13 @@ def test_decides_by_what_is_applied(state: MetadataState, kind: type) -> None:
     assert isinstance(ACTION.decide(TOKENS, state), kind)
 
 
+def test_a_stopped_host_is_not_waited_for() -> None:
+    """Options of a host that does not run may stay pending until it is started."""
+    stopped = state_of(HttpTokens="required", applied=False).model_copy(update={"instance_state": "stopped"})
+
+    assert isinstance(ACTION.decide(TOKENS, stopped), Settled)
+
+
 def test_says_what_required_tokens_do_not_do() -> None:
     """A process on the host can ask for a token."""
     tokens = ACTION.decide(TOKENS, state_of(HttpTokens="required"))

@@ -113,9 +113,9 @@ class SetMetadataOptions(SetValue[MetadataParams, MetadataState]):
         )
 
     def decide(self, params: MetadataParams, state: MetadataState) -> Decision:
-        """Set what is not set; settled when AWS says that it is applied."""
+        """Set what is not set; settled when AWS says that it is applied, which is for hosts that run."""
         decision = super().decide(params, state)
-        if isinstance(decision, Settled) and not state.applied:
+        if isinstance(decision, Settled) and not state.applied and state.instance_state == "running":
             return Waiting(f"the metadata options of {state.instance_id} are pending", poll_s=2.0)
         return decision
 
