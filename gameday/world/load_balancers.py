@@ -19,7 +19,6 @@ from gameday.world.services import Realm, Scene, StrictLayer
 
 DELAY: Final = "deregistration_delay.timeout_seconds"
 PAGE: Final = 400
-_STATES: Final = {"Target.DeregistrationInProgress": "draining"}
 
 
 def register_targets(scene: Scene) -> Mapping[str, Any]:
@@ -142,7 +141,7 @@ def _drain(realm: Realm, group: Any, target_id: str, port: int | None) -> None:
     for key, target in list(group.targets.items()):
         if not _same(target, target_id, port) or _state(target) == "draining":
             continue
-        target["Reason"] = "Target.DeregistrationInProgress"
+        target["draining"] = True
 
         def gone(key: str = key, target: Any = target) -> None:
             if group.targets.get(key) is target:
@@ -168,7 +167,7 @@ def _same(target: Mapping[str, Any], target_id: str, port: int | None) -> bool:
 
 
 def _state(target: Mapping[str, Any]) -> str:
-    return _STATES.get(str(target.get("Reason", "")), "registered")
+    return "draining" if target.get("draining") else "registered"
 
 
 def _health(scene: Scene, group: Any, target: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def _unhealthy(group: Any, member: Any) -> bool:
     if member.instance.state != "running":
         return True
     return "ELB" in str(group.health_check_type) and not any(
-        rules.ingress_rules for eni in member.instance.nics.values() for rules in eni.group_set
+        rules.ingress_rules or rules.is_default  # the default group lets its own members in
+        for eni in member.instance.nics.values()
+        for rules in eni.group_set
     )
 
 

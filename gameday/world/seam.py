@@ -91,6 +91,15 @@ SEAMS: Final[Mapping[str, str]] = {
     "moto.ec2.utils:generic_filter": "(filters, objects)",
     "moto.ec2.models.instances:random_instance_id": "()",
     "moto.ec2.models.elastic_network_interfaces:random_eni_id": "()",
+    "moto.ec2.models.elastic_ip_addresses:ElasticAddressBackend.associate_address": (
+        "(self, instance, eni, address, allocation_id, reassociate)"
+    ),
+    "moto.ec2.models.elastic_ip_addresses:ElasticAddressBackend.describe_addresses": (
+        "(self, allocation_ids, public_ips, filters)"
+    ),
+    "moto.ec2.models.elastic_ip_addresses:ElasticAddressBackend.disassociate_address": (
+        "(self, address, association_id)"
+    ),
     "moto.ec2.models.vpcs:random_vpc_id": "()",
     "moto.ec2.models.subnets:random_subnet_id": "()",
     "moto.ec2.models.security_groups:random_security_group_id": "()",
@@ -103,6 +112,19 @@ SEAMS: Final[Mapping[str, str]] = {
         "(self, nic_spec, private_ip, associate_public_ip, security_groups, ipv6_address_count)"
     ),
     "moto.autoscaling.models:AutoScalingBackend.attach_instances": "(self, group_name, instance_ids)",
+    "moto.autoscaling.models:AutoScalingBackend.create_auto_scaling_group": (
+        "(self, name, availability_zones, desired_capacity, max_size, min_size, launch_config_name, "
+        "launch_template, vpc_zone_identifier, default_cooldown, health_check_period, health_check_type, "
+        "load_balancers, target_group_arns, placement_group, termination_policies, tags, capacity_rebalance, "
+        "new_instances_protected_from_scale_in, instance_id, mixed_instances_policy)"
+    ),
+    "moto.autoscaling.models:AutoScalingBackend.create_launch_configuration": (
+        "(self, name, image_id, key_name, kernel_id, ramdisk_id, security_groups, user_data, instance_type, "
+        "instance_monitoring, instance_profile_name, spot_price, ebs_optimized, associate_public_ip_address, "
+        "block_device_mappings, instance_id, metadata_options, classic_link_vpc_id, "
+        "classic_link_vpc_security_groups)"
+    ),
+    "moto.autoscaling.models:AutoScalingBackend.describe_auto_scaling_instances": "(self, instance_ids)",
     "moto.autoscaling.models:FakeAutoScalingGroup.replace_autoscaling_group_instances": (
         "(self, count_needed, propagated_tags)"
     ),

@@ -57,6 +57,7 @@ def only_call(decision: object) -> Call:
         ("EnteringStandby", Waiting, Waiting),
         ("Pending", Waiting, Waiting),
         ("Pending:Wait", Waiting, Waiting),
+        ("ReplacingRootVolume", Waiting, Waiting),
         ("Terminating", Refused, Refused),
         ("Terminating:Wait", Refused, Refused),
         ("Terminating:Proceed", Refused, Refused),
@@ -149,6 +150,19 @@ def test_undo_leaves_standby_that_was_there_before() -> None:
     before = standby("Standby")
 
     assert STANDBY.undo_calls(wanting(), before, before, before, frozenset({INSTANCE})) == ()
+
+
+@pytest.mark.parametrize("lifecycle", ["Pending", "Pending:Wait", "Pending:Proceed"])
+def test_what_comes_back_is_no_drift(lifecycle: str) -> None:
+    """After ExitStandby a hook may hold it for a while: it is on its way, nobody has changed it."""
+    assert standby(lifecycle).footprint() == standby("InService").footprint()
+
+
+def test_another_group_is_drift() -> None:
+    """Somebody has detached it and attached it elsewhere: that is not ours to undo."""
+    elsewhere = standby("Standby", Group(**{**group().model_dump(), "name": "other"}))
+
+    assert elsewhere.footprint() != standby("Standby").footprint()
 
 
 def test_says_what_standby_cannot_do() -> None:

@@ -49,6 +49,13 @@ def test_decides_by_what_is_applied(state: MetadataState, kind: type) -> None:
     assert isinstance(ACTION.decide(TOKENS, state), kind)
 
 
+def test_a_stopped_host_is_not_waited_for() -> None:
+    """Options of a host that does not run may stay pending until it is started."""
+    stopped = state_of(HttpTokens="required", applied=False).model_copy(update={"instance_state": "stopped"})
+
+    assert isinstance(ACTION.decide(TOKENS, stopped), Settled)
+
+
 def test_says_what_required_tokens_do_not_do() -> None:
     """A process on the host can ask for a token."""
     tokens = ACTION.decide(TOKENS, state_of(HttpTokens="required"))
@@ -67,6 +74,14 @@ def test_undo_sets_what_was_there() -> None:
     (call,) = ACTION.undo_calls(BOTH, before, after, after, frozenset(after.footprint()))
 
     assert call.params == {"InstanceId": INSTANCE, "HttpEndpoint": "enabled", "HttpTokens": "optional"}
+
+
+def test_undo_leaves_what_was_never_told() -> None:
+    """Where AWS did not say what the option was, nothing can be put back."""
+    before = state_of().model_copy(update={"value": {"HttpTokens": None}})
+    after = state_of(HttpTokens="required")
+
+    assert ACTION.undo_calls(TOKENS, before, after, after, frozenset(after.footprint())) == ()
 
 
 @pytest.mark.parametrize("values", [{}, {"http_endpoint": "enabled"}, {"http_tokens": "optional"}])

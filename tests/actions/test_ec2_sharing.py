@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from irrunner.actions.contract import Act, Refused, Settled
+from irrunner.actions.contract import Act, Refused, Settled, Where
 from irrunner.actions.ebs.restrict_snapshot import RestrictSnapshot, RestrictSnapshotParams
 from irrunner.actions.ec2.image import ImageState, RestrictImage, RestrictImageParams
-from irrunner.actions.ec2.sharing import SharingState
+from irrunner.actions.ec2.sharing import SharingState, sharing_state
 
 IMAGE, SNAPSHOT = "ami-0123456789abcdef0", "snap-0123456789abcdef0"
 OWNER, FORENSICS, PARTNER, STRANGER = "111111111111", "222222222222", "333333333333", "999999999999"
 EVERYBODY = (
-    "Group=all", "OrganizationArn=arn:aws:organizations::1:organization/o-1", f"UserId={FORENSICS}",
+    "Group=all", "OrganizationArn=arn:aws:organizations::1:organization/o-1",
     f"UserId={PARTNER}", f"UserId={STRANGER}",
 )  # fmt: skip
 
 
-def facts(*grantees: str, owner: str = OWNER, forensics: str | None = FORENSICS) -> dict[str, Any]:
+def facts(*grantees: str, owner: str = OWNER) -> dict[str, Any]:
     """Return the fields of a state."""
     return {
         "target": IMAGE,
         "value": list(grantees),
         "owner_id": owner,
         "account_id": OWNER,
-        "forensic_account_id": forensics,
     }
 
 
@@ -68,22 +68,26 @@ def test_accounts_that_are_to_keep_it_keep_it() -> None:
     assert isinstance(alone, Settled)
 
 
-def test_without_a_forensic_account_nobody_keeps_it() -> None:
-    """No setting is no exception."""
-    call = image_call(ImageState(**facts(f"UserId={STRANGER}", forensics=None)))
+@pytest.mark.parametrize("forensics", [FORENSICS, None])
+def test_the_forensic_account_is_no_part_of_it(forensics: str | None) -> None:
+    """Whatever is done or undone, its permission stays; without the setting nobody is an exception."""
+    where = Where("aws", OWNER, "eu-central-1", forensics, None, None)
+    grants = [{"UserId": FORENSICS}, {"UserId": STRANGER}, {"Group": "all"}]
+    state = ImageState(**sharing_state(SimpleNamespace(where=where), IMAGE, OWNER, grants))  # type: ignore[arg-type]  # the place is all it reads
 
-    assert call.params["LaunchPermission"] == {"Remove": [{"UserId": STRANGER}]}
+    rest = [f"UserId={STRANGER}"] if forensics else [f"UserId={FORENSICS}", f"UserId={STRANGER}"]
+    assert state.value == ["Group=all", *rest]
 
 
 def test_undo_gives_back_what_was_taken() -> None:
     """And takes nothing."""
-    before, after = SharingState(**facts(*EVERYBODY)), SharingState(**facts(f"UserId={FORENSICS}"))
+    before, after = SharingState(**facts(*EVERYBODY)), SharingState(**facts())
     (call,) = RestrictSnapshot().undo_calls(
         RestrictSnapshotParams(snapshot_id=SNAPSHOT), before, after, after, frozenset({IMAGE})
     )
 
     assert set(call.params["CreateVolumePermission"]) == {"Add"}
-    assert len(call.params["CreateVolumePermission"]["Add"]) == len(EVERYBODY) - 1
+    assert len(call.params["CreateVolumePermission"]["Add"]) == len(EVERYBODY)
 
 
 @pytest.mark.parametrize("action", [RestrictImage(), RestrictSnapshot()], ids=lambda action: str(action.id))

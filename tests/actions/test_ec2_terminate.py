@@ -7,13 +7,9 @@ from typing import Any
 import pytest
 
 from irrunner.actions.contract import Act, Refused, Settled, Waiting
-from irrunner.actions.ec2.terminate import (
-    AttachedVolume,
-    Cover,
-    TerminateInstance,
-    TerminateParams,
-    TerminateState,
-)
+from irrunner.actions.ec2.kept import AttachedVolume, Cover
+from irrunner.actions.ec2.terminate import TerminateInstance, TerminateParams, TerminateState
+from irrunner.actions.ids import PLANNING
 
 INSTANCE = "i-0123456789abcdef0"
 ROOT, DATA = "vol-0123456789abcdef0", "vol-0123456789abcdef1"
@@ -154,8 +150,24 @@ def test_waits_for_the_end_and_says_what_is_gone() -> None:
     assert "cancel the request" in decision.warnings[2]
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2026-01-02", "2026-01-02T03:00:00", "1767322800"])
-def test_an_instant_without_an_offset_is_refused(value: str) -> None:
-    """A time without a zone would be an hour off for somebody."""
-    with pytest.raises(ValueError, match="RFC 3339"):
+def test_an_instant_of_a_plan_is_a_token() -> None:
+    """When the incident began may be an output of an earlier step: the run checks, the plan cannot."""
+    values = {
+        "instance_id": INSTANCE,
+        "snapshot_ids": [SNAP_ROOT, SNAP_DATA],
+        "taken_after": "<from facts.began_at>",
+    }
+    params = TerminateParams.model_validate(values, context=PLANNING)
+    covers = [item.model_copy(update={"run_id": ""}) for item in BOTH]
+
+    assert isinstance(ACTION.decide(params, state_of(*covers)), Act)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["yesterday", "2026-01-02", "2026-01-02T03:00:00", "1767322800", "2026-02-31T03:00:00Z", "<from a.b>"],
+)
+def test_an_instant_that_is_none_is_refused(value: str) -> None:
+    """A time without a zone would be an hour off for somebody; outside a plan there are no tokens."""
+    with pytest.raises(ValueError, match="taken_after"):
         wanting(taken_after=value)

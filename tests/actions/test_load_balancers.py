@@ -29,7 +29,7 @@ def state_of(*targets: Target, instance_state: str = "running", **more: Any) -> 
     return DeregisterState(instance_id=INSTANCE, instance_state=instance_state, groups=(group,))
 
 
-def found(*described: dict[str, Any], vpc_id: str = "vpc-1") -> TargetGroup:
+def found(*described: dict[str, Any], vpc_id: str = "vpc-1", state: str = "healthy") -> TargetGroup:
     """Return what a look makes of the described targets of a group in a network."""
     group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "VpcId": vpc_id, "TargetType": "ip"}
     api = FakeApi(
@@ -37,7 +37,7 @@ def found(*described: dict[str, Any], vpc_id: str = "vpc-1") -> TargetGroup:
             "elbv2:DescribeTargetGroups": lambda **_: {"TargetGroups": [group]},
             "elbv2:DescribeTargetHealth": lambda **_: {
                 "TargetHealthDescriptions": [
-                    {"Target": target, "TargetHealth": {"State": "healthy"}} for target in described
+                    {"Target": target, "TargetHealth": {"State": state}} for target in described
                 ]
             },
             "elbv2:DescribeTargetGroupAttributes": lambda **_: {
@@ -66,6 +66,14 @@ def test_finds_an_instance_by_id_address_and_prefix(target: dict[str, Any], labe
     assert group.delay_s == 60
 
 
+@pytest.mark.parametrize(
+    ("state", "registered"), [("unhealthy.draining", 1), ("initial", 1), ("unused", 1), ("draining", 0)]
+)
+def test_what_is_unhealthy_is_registered_still(state: str, registered: int) -> None:
+    """A Network Load Balancer lets unhealthy targets drain, and sends to them again once they are healthy."""
+    assert len(found({"Id": INSTANCE, "Port": 80}, state=state).registered) == registered
+
+
 def test_an_address_of_another_network_is_not_taken_for_this_host() -> None:
     """Networks overlap: the same address elsewhere is named, and left to people."""
     group = found({"Id": "10.0.0.5", "Port": 80, "AvailabilityZone": "all"}, vpc_id="vpc-2")
@@ -74,9 +82,20 @@ def test_an_address_of_another_network_is_not_taken_for_this_host() -> None:
     assert group.look_alikes == ("10.0.0.5:80",)
 
 
+def test_groups_that_cannot_have_the_instance_are_not_asked() -> None:
+    """By id an instance is a target in its own network only; each group that is asked costs a call."""
+    groups = [
+        {"TargetGroupArn": kind, "TargetGroupName": kind, "VpcId": "vpc-2", "TargetType": kind}
+        for kind in ("instance", "lambda", "alb")
+    ]
+    api = FakeApi({"elbv2:DescribeTargetGroups": lambda **_: {"TargetGroups": groups}})
+
+    assert target_groups_of(api, WHO) == ()
+
+
 def test_a_target_group_that_goes_meanwhile_is_none() -> None:
     """Between the list and its health a group may be deleted; the others must still be cleared."""
-    group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "TargetType": "instance"}
+    group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "TargetType": "ip"}
 
     def gone(**_: Any) -> dict[str, Any]:
         raise TargetNotFound("One or more target groups not found")
@@ -120,13 +139,13 @@ def test_undo_keeps_the_zone_only_for_targets_outside() -> None:
     """AWS refuses a zone for what is in the network."""
     before = state_of(
         Target(target_id="10.0.0.5", port=80, availability_zone="eu-1a"),
-        Target(target_id="192.168.0.5", port=80, availability_zone="all"),
+        Target(target_id="192.168.0.5", port=80, availability_zone="all", quic_server_id="0x1"),
     )
     (call,) = ACTION.undo_calls(PARAMS, before, before, before, frozenset({"arn:web"}))
 
     assert call.params["Targets"] == [
         {"Id": "10.0.0.5", "Port": 80},
-        {"Id": "192.168.0.5", "Port": 80, "AvailabilityZone": "all"},
+        {"Id": "192.168.0.5", "Port": 80, "AvailabilityZone": "all", "QuicServerId": "0x1"},
     ]
 
 

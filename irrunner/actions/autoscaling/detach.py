@@ -1,4 +1,8 @@
-"""``aws.autoscaling.detach-instance``: the host leaves its group and runs on."""
+"""``aws.autoscaling.detach-instance``: the host leaves its group and runs on.
+
+Undo attaches it again: who takes a containment back wants the host in service as it was, and AttachInstances
+does that exactly where no other instance was launched in its place.
+"""
 
 from __future__ import annotations
 

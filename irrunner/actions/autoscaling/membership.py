@@ -39,8 +39,8 @@ IN_SERVICE: Final = "InService"
 STANDBY: Final = "Standby"
 ENTERING: Final = "EnteringStandby"
 """Not looked at for its health any more; load balancers let it drain."""
-ON_THE_WAY: Final = {ENTERING: STANDBY, "Pending": IN_SERVICE}
-"""Lifecycle states that lead to another one by themselves."""
+COMING: Final = ("Pending", "ReplacingRootVolume", "RootVolumeReplaced")
+"""Beginnings of lifecycle states that lead to InService by themselves, some of them held by a hook."""
 TOO_MANY_LEAVE: Final = "ValidationError"
 """What AWS answers where another instance left meanwhile, and the group is at its smallest size now."""
 
@@ -127,6 +127,13 @@ def _group(raw: Mapping[str, Any]) -> Group:
     )
 
 
+def heading_for(lifecycle: str) -> str:
+    """Return the lifecycle state that one leads to by itself."""
+    if lifecycle == ENTERING:
+        return STANDBY
+    return IN_SERVICE if lifecycle.startswith(COMING) else lifecycle
+
+
 def hindrance(state: MemberState, group: Group, doing: str) -> Decision | None:
     """Return why a member cannot leave the group's service now, if it cannot.
 
@@ -136,7 +143,7 @@ def hindrance(state: MemberState, group: Group, doing: str) -> Decision | None:
         doing: ``put it into Standby``.
     """
     name, lifecycle = state.instance_id, state.lifecycle
-    if lifecycle.startswith("Pending"):
+    if lifecycle.startswith(COMING):
         return Waiting(f"{name} is {lifecycle} in {group.name}: it must be InService first", poll_s=5.0)
     if lifecycle.startswith("Terminating"):
         return Refused(

@@ -12,7 +12,6 @@ from irrunner.actions.autoscaling.membership import (
     GROUPS,
     IN_SERVICE,
     LOOK_AT_MEMBER,
-    ON_THE_WAY,
     STANDBY,
     USER_GUIDE,
     Group,
@@ -21,6 +20,7 @@ from irrunner.actions.autoscaling.membership import (
     at_smallest_size,
     come_back,
     ended,
+    heading_for,
     hindrance,
     leave,
     look_at_member,
@@ -60,9 +60,9 @@ class StandbyState(MemberState):
 
     def footprint(self) -> dict[str, str]:
         """Return the lifecycle state that it is in or heading for; nothing where it has ended or left."""
-        if self.instance_state in ENDING or not self.lifecycle:
+        if self.instance_state in ENDING or self.group is None:
             return {}
-        return {self.instance_id: ON_THE_WAY.get(self.lifecycle, self.lifecycle)}
+        return {self.instance_id: f"{heading_for(self.lifecycle)} in {self.group.name}"}
 
 
 class StandbyOutputs(Model):
@@ -145,8 +145,7 @@ class EnterStandby(Action[StandbyParams, StandbyState]):
         keys: frozenset[str],
     ) -> tuple[Call, ...]:
         """Exit Standby, where it was in service before."""
-        was = before.footprint().get(before.instance_id)
-        if not keys or now.group is None or was != IN_SERVICE:
+        if not keys or now.group is None or heading_for(before.lifecycle) != IN_SERVICE:
             return ()
         name, group = now.instance_id, now.group.name
         return (come_back("ExitStandby", f"Take {name} back into service in {group}", name, group),)

@@ -26,7 +26,7 @@ class RestrictSnapshotOutputs(Model):
 
     snapshot_id: str
     shared_with: tuple[str, ...]
-    """Who may still use it, ``UserId=111122223333``."""
+    """Who may still use it beside the forensic account, ``UserId=111122223333``."""
 
 
 @action(

@@ -33,7 +33,7 @@ class RestrictImageOutputs(Model):
 
     image_id: str
     shared_with: tuple[str, ...]
-    """Who may still launch it, ``UserId=111122223333``."""
+    """Who may still launch it beside the forensic account, ``UserId=111122223333``."""
     snapshot_ids: tuple[str, ...]
     """To be restricted too, if they are shared (aws.ebs.restrict-snapshot)."""
 

@@ -113,9 +113,9 @@ class SetMetadataOptions(SetValue[MetadataParams, MetadataState]):
         )
 
     def decide(self, params: MetadataParams, state: MetadataState) -> Decision:
-        """Set what is not set; settled when AWS says that it is applied."""
+        """Set what is not set; settled when AWS says that it is applied, which is for hosts that run."""
         decision = super().decide(params, state)
-        if isinstance(decision, Settled) and not state.applied:
+        if isinstance(decision, Settled) and not state.applied and state.instance_state == "running":
             return Waiting(f"the metadata options of {state.instance_id} are pending", poll_s=2.0)
         return decision
 
@@ -131,7 +131,10 @@ class SetMetadataOptions(SetValue[MetadataParams, MetadataState]):
 
     def write(self, params: MetadataParams, state: MetadataState, value: Any) -> tuple[Call, ...]:
         """Set the options that differ, in one call."""
-        changed = {name: option for name, option in value.items() if option != state.value.get(name)}
+        known = {name: option for name, option in value.items() if option is not None}
+        changed = {name: option for name, option in known.items() if option != state.value.get(name)}
+        if not changed:
+            return ()
         words = ", ".join(f"{name} to {option}" for name, option in changed.items())
         call = Call(
             "ec2:ModifyInstanceMetadataOptions",

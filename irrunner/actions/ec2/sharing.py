@@ -26,12 +26,15 @@ class SharingParams(Model):
 
 
 class SharingState(ValueState):
-    """What restricting sees; the value is who may use it, sorted: ``Group=all``, ``UserId=111122223333``."""
+    """What restricting sees; the value is who may use it, sorted: ``Group=all``, ``UserId=111122223333``.
+
+    The forensic account is no part of it: it is never touched, and a copy that takes its permission away
+    meanwhile is no drift.
+    """
 
     owner_id: str
     account_id: str
     """The incident's account."""
-    forensic_account_id: str | None
 
 
 SP = TypeVar("SP", bound=SharingParams)
@@ -49,8 +52,8 @@ class RestrictSharing(SetValue[SP, SS]):
 
     def wanted(self, params: SP, state: SS) -> Any:
         """Return who keeps the permission."""
-        kept = {*params.keep_account_ids, state.forensic_account_id}
-        return [grantee for grantee in state.value if grantee in {f"UserId={account}" for account in kept}]
+        kept = {f"UserId={account}" for account in params.keep_account_ids}
+        return [grantee for grantee in state.value if grantee in kept]
 
     def refusal(self, params: SP, state: SS) -> Refused | None:
         """Refuse what belongs to another account."""
@@ -87,14 +90,12 @@ def sharing_state(
     ctx: LookContext, target: str, owner_id: str, permissions: Iterable[Mapping[str, str]]
 ) -> dict[str, Any]:
     """Return the fields of a resource's state from its described permissions."""
+    grantees = {f"{name}={grant[name]}" for grant in permissions for name in FIELDS if grant.get(name)}
     return {
         "target": target,
-        "value": sorted(
-            f"{name}={grant[name]}" for grant in permissions for name in FIELDS if grant.get(name)
-        ),
+        "value": sorted(grantees - {f"UserId={ctx.where.forensic_account_id}"}),
         "owner_id": owner_id,
         "account_id": ctx.where.account_id,
-        "forensic_account_id": ctx.where.forensic_account_id,
     }
 
 

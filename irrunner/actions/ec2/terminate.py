@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from pydantic import Field
@@ -23,7 +22,6 @@ from irrunner.actions.contract import (
     Waiting,
     Where,
 )
-from irrunner.actions.ebs.snapshots import MARKER_TAG, instant, tags_of
 from irrunner.actions.ec2.instances import (
     API_REFERENCE,
     DESCRIBE_INSTANCES,
@@ -37,9 +35,9 @@ from irrunner.actions.ec2.instances import (
     is_spot,
     state_of,
 )
+from irrunner.actions.ec2.kept import AttachedVolume, Cover, attached_volumes, covers_of, not_kept
 from irrunner.actions.ids import Instant, SnapshotId, is_token
 from irrunner.actions.registry import action
-from irrunner.clock import iso
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 GUARDS: Final = {"disableApiTermination": "termination protection", "disableApiStop": "stop protection"}
@@ -65,27 +63,6 @@ class TerminateParams(OneInstance):
         default=False,
         description="Lift termination and stop protection, which as a rule this very incident has set.",
     )
-
-
-class AttachedVolume(Model):
-    """An attached EBS volume."""
-
-    volume_id: str
-    device: str
-    delete_on_termination: bool
-
-
-class Cover(Model):
-    """A snapshot that may keep a volume."""
-
-    snapshot_id: str
-    volume_id: str
-    state: str
-    trouble: str
-    """AWS's StateMessage, as a rule empty."""
-    started_at: str
-    run_id: str
-    """The run that took it; empty: none of ours."""
 
 
 class TerminateState(State):
@@ -146,7 +123,7 @@ class TerminateInstance(Action[TerminateParams, TerminateState]):
     def look(self, ctx: LookContext, params: TerminateParams) -> TerminateState:
         """Read the instance, what protects it, its volumes, and the snapshots of those."""
         instance = describe_instance(ctx.api, params.instance_id)
-        volumes = tuple(_volumes(instance))
+        volumes = tuple(attached_volumes(instance))
         tokens = [item for item in params.snapshot_ids if is_token(item)]
         facts = [ctx.planned.get(token, {}) for token in tokens]
         return TerminateState(
@@ -157,7 +134,7 @@ class TerminateInstance(Action[TerminateParams, TerminateState]):
             run_id=ctx.run_id,
             guards=_guards(ctx, instance),
             volumes=volumes,
-            snapshots=_covers(ctx, volumes),
+            snapshots=covers_of(ctx.api, volumes),
             planned_volume_ids=tuple(fact["volume_id"] for fact in facts if "volume_id" in fact),
             planned=any("volume_id" not in fact for fact in facts),
         )
@@ -191,16 +168,6 @@ class TerminateInstance(Action[TerminateParams, TerminateState]):
         return (instance_arn(where, params.instance_id),)
 
 
-def _volumes(instance: Mapping[str, Any]) -> Iterator[AttachedVolume]:
-    for mapping in instance.get("BlockDeviceMappings") or ():
-        if "VolumeId" in mapping.get("Ebs", {}):
-            yield AttachedVolume(
-                volume_id=mapping["Ebs"]["VolumeId"],
-                device=mapping["DeviceName"],
-                delete_on_termination=bool(mapping["Ebs"].get("DeleteOnTermination")),
-            )
-
-
 def _guards(ctx: LookContext, instance: Mapping[str, Any]) -> dict[str, bool]:
     """Return what protects the instance, or will by an earlier step of this plan."""
     if state_of(instance) in ENDING:
@@ -219,56 +186,13 @@ def _field(attribute: str) -> str:
     return attribute[0].upper() + attribute[1:]
 
 
-def _covers(ctx: LookContext, volumes: tuple[AttachedVolume, ...]) -> tuple[Cover, ...]:
-    """Return our account's snapshots of the volumes; an instance has fewer than a filter takes values."""
-    if not volumes:
-        return ()
-    described = ctx.api.pages(
-        "ec2:DescribeSnapshots",
-        "Snapshots[]",
-        OwnerIds=["self"],
-        Filters=[{"Name": "volume-id", "Values": [volume.volume_id for volume in volumes]}],
-    )
-    covers = (
-        Cover(
-            snapshot_id=raw["SnapshotId"],
-            volume_id=raw["VolumeId"],
-            state=raw.get("State") or "pending",
-            trouble=raw.get("StateMessage") or "",
-            started_at=instant(raw.get("StartTime")),
-            run_id=tags_of(raw).get(MARKER_TAG, "").partition("/")[0],
-        )
-        for raw in described
-    )
-    return tuple(sorted(covers, key=lambda cover: (cover.volume_id, cover.started_at, cover.snapshot_id)))
-
-
 def _lost(params: TerminateParams, state: TerminateState) -> Iterator[str]:
-    """Yield why a volume is not kept, for each that is not."""
+    """Yield which volumes are lost, and why; those of which this plan takes snapshots are not."""
+    if state.planned:
+        return
+    known = [volume for volume in state.volumes if volume.volume_id not in state.planned_volume_ids]
     named = [cover for cover in state.snapshots if cover.snapshot_id in params.snapshot_ids]
-    for volume in state.volumes:
-        own = [cover for cover in named if cover.volume_id == volume.volume_id]
-        planned = state.planned or volume.volume_id in state.planned_volume_ids
-        if planned or any(not _flaw(params, state, cover) for cover in own):
-            continue
-        flaws = ", ".join(_flaw(params, state, cover) for cover in own)
-        yield f"{volume.volume_id} ({volume.device}): {flaws or 'none of the snapshots is of it'}"
-
-
-def _flaw(params: TerminateParams, state: TerminateState, cover: Cover) -> str:
-    """Return why a snapshot does not keep its volume, empty where it does."""
-    name = cover.snapshot_id
-    if cover.state == "error":
-        return f"{name} has failed ({cover.trouble or 'AWS gives no StateMessage'})"
-    if cover.state != "completed":
-        return f"{name} is {cover.state}: await it (aws.ebs.await-snapshots)"
-    if cover.run_id == state.run_id:
-        return ""
-    if params.taken_after is None:
-        return f"{name} is not of this run: say by taken_after when the incident began"
-    if cover.started_at < iso(datetime.fromisoformat(params.taken_after)):
-        return f"{name} was begun at {cover.started_at}, before the incident"
-    return ""
+    yield from not_kept(known, named, state.run_id, params.taken_after)
 
 
 def _guard(state: TerminateState, attribute: str, *, on: bool) -> Call:

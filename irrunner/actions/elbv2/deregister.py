@@ -171,7 +171,8 @@ def _description(target: Target) -> dict[str, Any]:
     """
     port = {} if target.port is None else {"Port": target.port}
     zone = {"AvailabilityZone": OUTSIDE} if target.availability_zone == OUTSIDE else {}
-    return {"Id": target.target_id, **port, **zone}
+    quic = {"QuicServerId": target.quic_server_id} if target.quic_server_id else {}
+    return {"Id": target.target_id, **port, **zone, **quic}
 
 
 def _all_draining(state: DeregisterState) -> DeregisterState:

@@ -14,6 +14,8 @@ API_REFERENCE: Final = "https://docs.aws.amazon.com/elasticloadbalancing/latest/
 TARGET_GROUPS: Final = "arn:{partition}:elasticloadbalancing:{region}:{account}:targetgroup/*"
 OUTSIDE: Final = "all"
 """Availability Zone of a target outside the target group's VPC."""
+DRAINING: Final = "draining"
+"""State of a target on its way out; ``unhealthy.draining`` is one that is registered, and unhealthy."""
 DELAY: Final = "deregistration_delay.timeout_seconds"
 TERMINATION: Final = "deregistration_delay.connection_termination.enabled"
 BY_CONNECTION: Final = frozenset({"HTTP", "HTTPS"})
@@ -44,6 +46,7 @@ class Target(Model):
     port: int | None
     availability_zone: str = ""
     """Of an address, as AWS says it."""
+    quic_server_id: str = ""
     draining: bool = False
 
     @property
@@ -101,9 +104,15 @@ def target_groups_of(api: ReadApi, who: Addresses) -> tuple[TargetGroup, ...]:
     Source: DescribeTargetHealth lists the registered and the draining targets; it has no pages.
     """
     described = api.pages("elbv2:DescribeTargetGroups", "TargetGroups[]")
-    fitting = (raw for raw in described if raw.get("TargetType", "instance") in {"instance", "ip"})
+    fitting = (raw for raw in described if _may_have(who, raw))
     found = (_look_at(api, who, raw) for raw in fitting)
     return tuple(sorted((group for group in found if group), key=lambda group: group.arn))
+
+
+def _may_have(who: Addresses, raw: Mapping[str, Any]) -> bool:
+    """Return whether a target group can have the instance: by id within its VPC only."""
+    kind = raw.get("TargetType", "instance")
+    return kind == "ip" or (kind == "instance" and raw.get("VpcId") == who.vpc_id)
 
 
 def _look_at(api: ReadApi, who: Addresses, raw: Mapping[str, Any]) -> TargetGroup | None:
@@ -136,7 +145,8 @@ def _target(raw: Mapping[str, Any]) -> Target:
         target_id=target["Id"],
         port=target.get("Port"),
         availability_zone=target.get("AvailabilityZone") or "",
-        draining="draining" in str(health.get("State")),
+        quic_server_id=target.get("QuicServerId") or "",
+        draining=health.get("State") == DRAINING,
     )
 
 
@@ -147,13 +157,12 @@ def _is_own(who: Addresses, target: Target, *, within_vpc: bool) -> bool:
 
 
 def _has(who: Addresses, target_id: str) -> bool:
-    if target_id in who.addresses:
-        return True
     try:
         address = ip_address(target_id)
     except ValueError:
         return False
-    return any(address in ip_network(prefix, strict=False) for prefix in who.prefixes)
+    blocks = (*who.addresses, *who.prefixes)
+    return any(address in ip_network(block, strict=False) for block in blocks)
 
 
 def _attributes(api: ReadApi, arn: str) -> dict[str, str]:

@@ -73,6 +73,8 @@ def test_an_isolated_member_is_terminated_whatever_protects_it(world: World, ec2
     assert instance_state(world) == "terminated"
     (other,) = members(world)
     assert other != world.resources["instance_id"]
+    world.advance(LONG_S)
+    assert list(members(world)) == [other], "what the group launches is healthy"
 
 
 def test_a_stopped_member_is_terminated(world: World, ec2: Any, member: str) -> None:
