@@ -11,6 +11,7 @@ from irrunner.actions.addresses import AddressBlock, network, overlaps, refuse_b
 from irrunner.actions.contract import (
     Act,
     Action,
+    Broken,
     Call,
     Decision,
     LookContext,
@@ -26,10 +27,10 @@ from irrunner.actions.ec2.acls import (
     ACLS,
     ALL_PROTOCOLS,
     DESCRIBE_ACLS,
-    DESCRIBE_SUBNETS,
     VPC_GUIDE,
     Acl,
-    acls_of_subnets,
+    AclEntry,
+    all_acls,
     blocking,
     direction,
     subnet_arn,
@@ -37,11 +38,14 @@ from irrunner.actions.ec2.acls import (
 from irrunner.actions.ec2.instances import (
     API_REFERENCE,
     DESCRIBE_INSTANCES,
+    ENDING,
     describe_instance,
     instance_arn,
+    state_of,
 )
 from irrunner.actions.ids import InstanceId, SubnetId, is_token
 from irrunner.actions.registry import action
+from irrunner.errors import TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 DEFAULT_QUOTA: Final = 20
@@ -75,13 +79,24 @@ class BlockAddressParams(Model):
 
 
 class BlockAddressState(State):
-    """The ACLs of the subnets, and the address ranges of their networks."""
+    """The ACLs of the subnets and those that hold the block, and the address ranges of the networks.
+
+    An undo must find its entries where the instance or the subnet is gone, or behind another ACL by now: so
+    every ACL that denies exactly this block is kept in view.
+    """
 
     block: str
     account_id: str
     asked_subnet_ids: tuple[str, ...]
     acls: tuple[Acl, ...]
     own_blocks: tuple[str, ...]
+    missing: str = ""
+    """What does not exist any more, if so."""
+
+    @property
+    def guarding(self) -> tuple[Acl, ...]:
+        """Return the ACLs of the subnets that were asked for."""
+        return tuple(acl for acl in self.acls if set(acl.subnets) & set(self.asked_subnet_ids))
 
     def footprint(self) -> dict[str, int | None]:
         """Return, for each ACL and direction, the first entry that denies exactly this block."""
@@ -94,11 +109,7 @@ class BlockAddressState(State):
     def denying(self, acl: Acl, *, egress: bool) -> int | None:
         """Return the number of the first entry that denies exactly this block, all protocols."""
         return next(
-            (
-                entry.number
-                for entry in acl.facing(egress=egress)
-                if not entry.allow and entry.protocol == ALL_PROTOCOLS and entry.block == self.block
-            ),
+            (entry.number for entry in acl.facing(egress=egress) if _denies(entry, self.block)),
             None,
         )
 
@@ -132,7 +143,6 @@ class _NoNumber(Exception):
     risk=Risk.DISRUPTIVE,
     permissions=(
         DESCRIBE_ACLS,
-        DESCRIBE_SUBNETS,
         DESCRIBE_INSTANCES,
         Permission("ec2:DescribeVpcs"),
         Permission("ec2:CreateNetworkAclEntry", ACLS, use="act"),
@@ -156,13 +166,17 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
     StateModel = BlockAddressState
 
     def look(self, ctx: LookContext, params: BlockAddressParams) -> BlockAddressState:
-        """Read the ACLs of the subnets, and the ranges of their VPCs."""
-        subnet_ids = set(params.subnet_ids)
-        if params.instance_id is not None:
-            instance = describe_instance(ctx.api, params.instance_id)
-            subnet_ids |= {str(found["SubnetId"]) for found in instance.get("NetworkInterfaces") or ()}
-        acls = acls_of_subnets(ctx.api, subnet_ids)
-        vpcs = ctx.api.pages("ec2:DescribeVpcs", "Vpcs", VpcIds=sorted({acl.vpc_id for acl in acls}))
+        """Read the ACLs, and the ranges of the VPCs of the subnets."""
+        subnet_ids, missing = _subnets_of_instance(ctx, params)
+        subnet_ids |= set(params.subnet_ids)
+        known = all_acls(ctx.api)
+        lost = subnet_ids - {subnet_id for acl in known for subnet_id in acl.subnets}
+        missing = missing or (f"no subnet {', '.join(sorted(lost))} here" if lost else "")
+        acls = [acl for acl in known if set(acl.subnets) & subnet_ids or _holds(acl, params.address)]
+        if missing and not any(_holds(acl, params.address) for acl in acls):
+            raise TargetNotFound(missing, hint="check the account and the Region")
+        guarded = sorted({acl.vpc_id for acl in acls if set(acl.subnets) & subnet_ids})
+        vpcs = ctx.api.pages("ec2:DescribeVpcs", "Vpcs", VpcIds=guarded) if guarded else []
         own = {
             str(found[name])
             for vpc in vpcs
@@ -178,10 +192,13 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
             asked_subnet_ids=tuple(sorted(subnet_ids)),
             acls=tuple(acls),
             own_blocks=tuple(sorted(own)),
+            missing=missing,
         )
 
     def decide(self, params: BlockAddressParams, state: BlockAddressState) -> Decision:
         """Add the entries that are missing."""
+        if state.missing:
+            return Broken(state.missing, code="target-not-found")
         refusal = _refusal(params, state)
         if refusal:
             return Refused(refusal)
@@ -196,7 +213,7 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
     def foresee(self, params: BlockAddressParams, state: BlockAddressState, step: str) -> PlannedOutputs:
         """Return the outputs: the numbers that are free now."""
         del step
-        if isinstance(self.decide(params, state), Refused):
+        if isinstance(self.decide(params, state), Refused | Broken):
             return PlannedOutputs({})
         return PlannedOutputs(_outputs(params, state).model_dump(mode="json"))
 
@@ -230,8 +247,30 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
         )
 
 
+def _subnets_of_instance(ctx: LookContext, params: BlockAddressParams) -> tuple[set[str], str]:
+    """Return the subnets of the instance, and, where it has ended or does not exist, that."""
+    if params.instance_id is None:
+        return set(), ""
+    try:
+        instance = describe_instance(ctx.api, params.instance_id)
+    except TargetNotFound as problem:
+        return set(), problem.message
+    if state_of(instance) in ENDING:
+        return set(), f"{params.instance_id} is {state_of(instance)}"
+    return {str(interface["SubnetId"]) for interface in instance.get("NetworkInterfaces") or ()}, ""
+
+
+def _holds(acl: Acl, block: str) -> bool:
+    """Return whether an ACL denies exactly this block, in either direction."""
+    return any(_denies(entry, block) for entry in acl.entries)
+
+
+def _denies(entry: AclEntry, block: str) -> bool:
+    return not entry.allow and entry.protocol == ALL_PROTOCOLS and entry.block == block
+
+
 def _refusal(params: BlockAddressParams, state: BlockAddressState) -> str | None:
-    strangers = {acl.owner_id for acl in state.acls} - {state.account_id, ""}
+    strangers = {acl.owner_id for acl in state.guarding} - {state.account_id, ""}
     if strangers:
         return (
             f"the network ACLs belong to account {', '.join(sorted(strangers))} (a shared VPC): only their "
@@ -242,7 +281,7 @@ def _refusal(params: BlockAddressParams, state: BlockAddressState) -> str | None
 
 def _places(params: BlockAddressParams, state: BlockAddressState) -> Iterator[tuple[Acl, bool, int | None]]:
     """Yield each ACL and direction, and the number of the entry that blocks there, if one does."""
-    for acl in state.acls:
+    for acl in state.guarding:
         for egress in DIRECTIONS[params.directions]:
             known = (
                 None if is_token(state.block) else blocking(acl.facing(egress=egress), network(state.block))
@@ -320,13 +359,13 @@ def _outputs(params: BlockAddressParams, state: BlockAddressState) -> BlockAddre
     return BlockAddressOutputs(
         block=state.block,
         entries=entries,
-        network_acl_ids=tuple(acl.network_acl_id for acl in state.acls),
-        subnet_ids=tuple(sorted(subnet_id for acl in state.acls for subnet_id in acl.subnets)),
+        network_acl_ids=tuple(acl.network_acl_id for acl in state.guarding),
+        subnet_ids=tuple(sorted(subnet_id for acl in state.guarding for subnet_id in acl.subnets)),
     )
 
 
 def _warnings(state: BlockAddressState) -> Iterator[str]:
-    for acl in state.acls:
+    for acl in state.guarding:
         others = sorted(set(acl.subnets) - set(state.asked_subnet_ids))
         if others:
             yield f"{acl.network_acl_id} guards {', '.join(others)}, too: {state.block} is blocked there, too"
