@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from irrunner.actions.addresses import network
 from irrunner.actions.contract import Act, Refused, Settled
+from irrunner.actions.ec2.acl_blocks import BlockAddressParams, BlockAddressState
 from irrunner.actions.ec2.acls import Acl, AclEntry, blocking
-from irrunner.actions.ec2.block_address import BlockAddress, BlockAddressParams, BlockAddressState
+from irrunner.actions.ec2.block_address import BlockAddress
 from irrunner.vocabulary import Outcome
 
 ACTION = BlockAddress()
