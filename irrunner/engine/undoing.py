@@ -15,7 +15,7 @@ from irrunner.engine.undo import UndoDriver, UndoItem, outcomes_of, undo_items
 from irrunner.errors import InvalidArgument, RunBusy, RunNotResumable
 from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Draft
-from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Timer
+from irrunner.journal.store import EXPIRY, Lease, NewRun, RunChange, RunRow, Timer
 from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import RunStatus
 
@@ -45,9 +45,18 @@ class Undoing:
         """
         row = self._ended(intact_row(self._store, run))
         self._require_step(row, step)
+        if step is None:
+            self._keep_on_no_longer(row)
         loaded = load_run(self._store.records(row.run_id), self._services.compiler)
         asked = {"run_id": row.run_id, "step": step, "release_credentials": release_credentials}
         return self._drive(self._create(row, loaded, asked), asked, {})
+
+    def _keep_on_no_longer(self, row: RunRow) -> None:
+        """Forget the expiries by which a run that is undone keeps what other runs have put on."""
+        own = {item.path for item in undo_items(self._store.records(row.run_id), self._services.registry)}
+        for timer in self._store.timers(row.run_id):
+            if timer.purpose == EXPIRY and timer.path not in own:
+                self._store.move_expiry(timer, None)
 
     def expire(self, expiry: Timer) -> dict[str, Any] | None:
         """Take off an effect whose time is over, by an undo of its step; None while its run still acts.

@@ -109,6 +109,18 @@ class TestExpiry:
         assert lab.store.expiries() == []
         assert expiries(lab, again) == [("block", "taken_off")]
 
+    def test_a_later_run_that_is_undone_keeps_nothing_on(self, lab: Lab, blocked: str) -> None:
+        """Nobody wants it longer any more: it comes off at its own time."""
+        lab.clock.advance(3600)
+        again = lab.start(lab.playbook(BLOCK))["run_id"]
+        lab.runner.undo(again, None, release_credentials=False)
+        assert lab.ground.values == {"a": "1"}
+        lab.clock.advance(DAY_S - 3600)
+        (document,) = lab.runner.resume_due()
+
+        assert document["undoes"] == blocked
+        assert lab.ground.values == {"a": "old"}
+
     def test_another_block_keeps_nothing_on(self, lab: Lab, blocked: str) -> None:
         """A later block of something else is no reason to keep this one."""
         lab.clock.advance(3600)
