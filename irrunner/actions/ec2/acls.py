@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from irrunner.actions.addresses import Network, covers, network, overlaps
+from irrunner.actions.addresses import Network, canonical, covers, network, overlaps
 from irrunner.actions.contract import Model, Permission, ReadApi, Where
 from irrunner.errors import TargetNotFound
 
@@ -83,7 +83,7 @@ def _entry(described: Mapping[str, Any]) -> AclEntry:
         egress=bool(described.get("Egress")),
         allow=described["RuleAction"] == "allow",
         protocol=str(described["Protocol"]),
-        block=described.get("CidrBlock") or described["Ipv6CidrBlock"],
+        block=canonical(described.get("CidrBlock") or described["Ipv6CidrBlock"]),
     )
 
 
