@@ -12,6 +12,7 @@ from irrunner.actions.contract import Act, Refused, Settled
 from irrunner.actions.ec2.acl_blocks import BlockAddressParams, BlockAddressState
 from irrunner.actions.ec2.acls import Acl, AclEntry, blocking
 from irrunner.actions.ec2.block_address import BlockAddress
+from irrunner.settings import Settings
 from irrunner.vocabulary import Outcome
 
 ACTION = BlockAddress()
@@ -186,6 +187,17 @@ def test_finds_its_entries_behind_another_acl(driver: Any, moto_api: Any, host: 
     assert driver.undo(ACTION, wanted, driven, moto_api).outcome is Outcome.APPLIED
     (left,) = ec2.describe_network_acls(NetworkAclIds=[now["NetworkAclId"]])["NetworkAcls"]
     assert BLOCK not in {found.get("CidrBlock") for found in left["Entries"]}
+
+
+@pytest.mark.parametrize("what", ["acl-*", "subnet-*"])
+def test_protected_neighbours_are_not_hit(driver: Any, moto_api: Any, host: Any, what: str) -> None:
+    """The parameters name an instance; its ACL, and the subnets behind it, are found by the look only."""
+    driver.settings = Settings(protected=(what,))
+    driven = driver.run(ACTION, BlockAddressParams(address=BLOCK, instance_id=host.instance_id), moto_api)
+
+    assert driven.done.outcome is Outcome.REFUSED
+    assert "protected by the configuration" in driven.done.reason
+    assert moto_api.operations() == []
 
 
 def test_two_at_once_take_two_numbers(driver: Any, moto_api: Any, host: Any) -> None:

@@ -56,6 +56,8 @@ class BlockAddressState(State):
     own_blocks: tuple[str, ...]
     missing: str = ""
     """What does not exist any more, if so."""
+    protected: str = ""
+    """An ACL or subnet among them that the configuration protects; the parameters may not name it."""
 
     @property
     def guarding(self) -> tuple[Acl, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from irrunner.actions.addresses import refuse_block
 from irrunner.actions.contract import (
@@ -33,6 +33,7 @@ from irrunner.actions.ec2.acls import (
     DESCRIBE_ACLS,
     VPC_GUIDE,
     Acl,
+    acl_arn,
     all_acls,
     direction,
     subnet_arn,
@@ -46,6 +47,7 @@ from irrunner.actions.ec2.instances import (
     state_of,
 )
 from irrunner.actions.registry import action
+from irrunner.actions.runtime import protected_target
 from irrunner.errors import TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
@@ -125,6 +127,7 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
             acls=tuple(acls),
             own_blocks=tuple(sorted(own)),
             missing=missing,
+            protected=_protected(ctx, acls, subnet_ids),
         )
 
     def decide(self, params: BlockAddressParams, state: BlockAddressState) -> Decision:
@@ -192,7 +195,17 @@ def _subnets_of_instance(ctx: LookContext, params: BlockAddressParams) -> tuple[
     return {str(interface["SubnetId"]) for interface in instance.get("NetworkInterfaces") or ()}, ""
 
 
+def _protected(ctx: LookContext, acls: Iterable[Acl], subnet_ids: set[str]) -> str:
+    guarding = [acl for acl in acls if set(acl.subnets) & subnet_ids]
+    behind = sorted({subnet_id for acl in guarding for subnet_id in acl.subnets})
+    arns = [acl_arn(ctx.where, acl.network_acl_id) for acl in guarding]
+    arns += [subnet_arn(ctx.where, subnet_id) for subnet_id in behind]
+    return protected_target(tuple(arns), ctx.settings.protected) or ""
+
+
 def _refusal(params: BlockAddressParams, state: BlockAddressState) -> str | None:
+    if state.protected:
+        return f"{state.protected} would be hit, and is protected by the configuration (protected:)"
     strangers = {acl.owner_id for acl in state.guarding} - {state.account_id, ""}
     if strangers:
         return (
