@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from irrunner.actions.addresses import network, refuse_block
+from irrunner.actions.addresses import canonical, network, refuse_block
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -69,14 +69,6 @@ A = TypeVar("A", bound=AddressSetState)
 
 LETS_IN = frozenset({"allow", "pass"})
 KEEPS_OUT = frozenset({"block", "drop", "reject", "captcha", "challenge"})
-
-
-def canonical(text: str) -> str:
-    """Return an address as it is compared; what is none (a variable) as it is."""
-    try:
-        return str(network(text))
-    except ValueError:
-        return text
 
 
 class BlockInSet(Action[P, A]):

@@ -47,6 +47,18 @@ def network(text: str) -> Network:
     return found
 
 
+def canonical(text: str) -> str:
+    """Return what AWS tells as an address in the spelling that we compare; what is none as it is.
+
+    Args:
+        text: ``2001:0db8::/48``, ``198.51.100.7/24``; or a variable of a firewall.
+    """
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        return text
+
+
 def _canonical(value: str, info: ValidationInfo) -> str:
     if is_token(value) and (info.context or {}).get("planning"):
         return value

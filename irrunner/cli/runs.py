@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,7 +102,8 @@ def respond(
     Example: irrunner respond --event finding.json
     """
     from irrunner.cli import live  # noqa: PLC0415 - rich
-    from irrunner.engine.intake import take_in  # noqa: PLC0415 - the engine
+    from irrunner.engine.expiry import require_guard  # noqa: PLC0415 - the engine
+    from irrunner.engine.intake import take_in  # noqa: PLC0415 - as above
 
     services: Context = context.obj
     data = read_bytes(event)
@@ -110,7 +111,7 @@ def respond(
         runner = services.runner(observer)
         taken = take_in(runner, services.library, data, again=again, accepted_at=services.started)
         if not (no_expiry_guard or dry_run):
-            _guard_expiries(taken)
+            require_guard(*(entry.starts for entry in taken))
         documents = [
             _act_on(services, runner, entry, detach=detach, dry_run=dry_run, again=again) for entry in taken
         ]
@@ -120,15 +121,6 @@ def respond(
         document["others"] = others
     live.show_document(services, document, as_json=as_json)
     return int(document["exit_code"])
-
-
-def _guard_expiries(taken: Sequence[Taken]) -> None:
-    """Start nothing whose effects nobody would take off. Raises ExpiryUnguarded."""
-    from irrunner.engine.expiry import require_guard  # noqa: PLC0415 - the engine
-
-    for entry in taken:
-        if entry.playbook is not None and entry.existing is None:
-            require_guard(entry.playbook)
 
 
 def _rank(code: int) -> int:
@@ -191,7 +183,8 @@ def run(
     Example: irrunner run ec2-instance-compromise --input instance_id=i-0123456789abcdef0
     """
     from irrunner.cli import live  # noqa: PLC0415 - rich
-    from irrunner.engine.intake import take_for  # noqa: PLC0415 - the engine
+    from irrunner.engine.expiry import require_guard  # noqa: PLC0415 - the engine
+    from irrunner.engine.intake import take_for  # noqa: PLC0415 - as above
 
     services: Context = context.obj
     with live.progress(services, as_json=as_json) as observer:
@@ -201,7 +194,7 @@ def run(
         chosen = services.library.get(playbook)
         taken = take_for(runner, chosen, data, given_inputs(inputs), accepted_at=services.started)
         if not no_expiry_guard:
-            _guard_expiries([taken])
+            require_guard(taken.starts)
         document = _act_on(services, runner, taken, detach=False, dry_run=False)
     live.show_document(services, document, as_json=as_json)
     return int(document["exit_code"])

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from irrunner.engine.driver import Driver
 
 LOCK_WAIT_S = 1.0
-NOT_OURS = "it was there before: this step takes nothing off later; it lasts as long as whoever made it says"
+NOT_OURS = (
+    "it was there before: kept as long as this step says if a run of ours put it there, else nobody's to end"
+)
 
 
 @dataclass(slots=True)
@@ -257,35 +259,40 @@ class Attempts:
 
     def _ended(self, path: str, flight: InFlight, done: Done) -> None:
         after = done.after.model_dump(mode="json") if done.after is not None else None
-        ours = flight.possibly_sent or flight.attempt > 1
-        unset = done.outcome.good and not ours and self._expires_after_s(path) is not None
+        found = done.outcome.good and not flight.possibly_sent and flight.attempt == 1
+        unsure = [NOT_OURS] if found and self._expires_after_s(path) else []
         body: dict[str, Any] = {
             "outcome": done.outcome,
             "reason": done.reason,
-            "warnings": [*done.warnings, *([NOT_OURS] if unset else [])],
+            "warnings": [*done.warnings, *unsure],
         }
         if not done.outcome.good:
             body["after"] = after if after is not None else self._last_look(flight)
         outcome = self._outcome_draft(path, flight, body)
         self._acting.discard(path)
         if done.outcome.good:
-            expiry, change = self._expiry(path, there=ours)
+            expiry, change = self._expiry(path, flight, after)
             event = StepSucceeded(path, flight.attempt, done.outcome, done.outputs)
             verified = {"verified": done.verified, "after": after}
             self._driver.commit([event], [outcome, *expiry], change, extra=verified)
             return
         error = {"code": done.code, "message": done.reason, "hint": "", "detail": {}}
-        expiry, change = self._expiry(path, there=flight.left(body["after"]))
+        expiry, change = (
+            self._expiry(path, flight, body["after"]) if flight.left(body["after"]) else ([], None)
+        )
         failed = StepFailed(path, flight.attempt, done.outcome, error, done.retryable)
         self._driver.commit([failed], [outcome, *expiry], change)
 
-    def _expiry(self, path: str, *, there: bool) -> tuple[list[Draft], RunChange | None]:
+    def _expiry(
+        self, path: str, flight: InFlight, after: Mapping[str, Any] | None
+    ) -> tuple[list[Draft], RunChange | None]:
         """Return what is committed with an outcome, where the step's effect shall be taken off later."""
         after_s = self._expires_after_s(path)
-        if after_s is None or not there:
+        if after_s is None:
             return [], None
-        run_id = self._driver.run.facts.run_id
-        draft, change = set_expiry(run_id, path, after_s, self._driver.services.clock.now())
+        seen = flight.binding.action.StateModel.model_validate(after).footprint() if after else {}
+        run_id, now = self._driver.run.facts.run_id, self._driver.services.clock.now()
+        draft, change = set_expiry(run_id, path, after_s, now, seen)
         return [draft], change
 
     def _expires_after_s(self, path: str) -> float | None:
@@ -303,11 +310,13 @@ class Attempts:
         else:
             event = StepFailed(path, attempt, Outcome.FAILED, error_of(problem), retryable=False)
         drafts: list[Draft] = []
+        expiry: list[Draft] = []
         change = None
         self._acting.discard(path)
         if flight is not None:
             after = self._last_look(flight)
-            expiry, change = self._expiry(path, there=flight.left(after))
+            if flight.left(after):
+                expiry, change = self._expiry(path, flight, after)
             body = {"outcome": Outcome.FAILED, "reason": str(problem), "after": after}
             drafts += [self._outcome_draft(path, flight, body), *expiry]
         self._driver.commit([event], drafts, change)

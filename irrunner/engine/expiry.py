@@ -30,26 +30,30 @@ RETRY_S: Final = 300.0
 """How long after a failure that may pass an effect is taken off anew."""
 
 
-def require_guard(playbook: Playbook) -> None:
-    """Do nothing if no step of a playbook, or of those it runs, has an effect that expires.
+def require_guard(*playbooks: Playbook | None) -> None:
+    """Do nothing if no step of the playbooks, or of those that they run, has an effect that expires.
 
     Raises:
         ExpiryUnguarded: If one has: no server is there that takes it off.
     """
     expiring = [
         f"{step.id} (after {duration_text(step.kind.expires_after_s)})"
+        for playbook in playbooks
+        if playbook is not None
         for each in playbook.closure().values()
         for step in each.walk()
         if isinstance(step.kind, Uses) and step.kind.expires_after_s
     ]
     if expiring:
         raise ExpiryUnguarded(
-            f"{playbook.id}: {', '.join(expiring)} shall come off by itself, and there is no server to do it",
+            f"{', '.join(dict.fromkeys(expiring))} shall come off by itself, and there is no server to do it",
             hint="give --no-expiry-guard, and let `irrunner resume --due` run by a timer (cron, systemd)",
         )
 
 
-def set_expiry(run_id: str, path: str, after_s: float, now: datetime) -> tuple[Draft, RunChange]:
+def set_expiry(
+    run_id: str, path: str, after_s: float, now: datetime, footprint: Mapping[str, Any]
+) -> tuple[Draft, RunChange]:
     """Return what an effect's outcome is committed with, so that it is taken off later.
 
     Args:
@@ -57,9 +61,10 @@ def set_expiry(run_id: str, path: str, after_s: float, now: datetime) -> tuple[D
         path: Its step.
         after_s: How long the effect shall last, seconds.
         now: When it was there.
+        footprint: What was seen then: an earlier run's expiry of the same waits for this one.
     """
     due_at = iso(now + timedelta(seconds=after_s))
-    draft = Draft(SET, {"due_at": due_at, "after_s": after_s}, path)
+    draft = Draft(SET, {"due_at": due_at, "after_s": after_s, "footprint": dict(footprint)}, path)
     return draft, RunChange(timers_set=[Timer(run_id, path, EXPIRY, 0, due_at)])
 
 
@@ -73,13 +78,13 @@ def expiries_of(store: Store, row: RunRow, records: Sequence[Record]) -> list[di
     due = {record.path: str(record.body["due_at"]) for record in records if record.kind == SET}
     if not due:
         return []
-    pending = {timer.path for timer in store.timers(row.run_id) if timer.purpose == EXPIRY}
+    pending = {timer.path: timer.due_at for timer in store.timers(row.run_id) if timer.purpose == EXPIRY}
     undos = [
         (undo, {each.path: each.body for each in store.records(undo.run_id) if each.kind == UNDO_OUTCOME})
         for undo in store.undos_of(row.run_id)
     ]
     return [
-        {"id": path, "due_at": due_at}
+        {"id": path, "due_at": pending.get(path, due_at)}
         | ({"state": "pending", "run_id": None, "reason": ""} if path in pending else _ended(path, undos))
         for path, due_at in due.items()
     ]
@@ -96,7 +101,30 @@ def _ended(path: str, undos: Sequence[tuple[RunRow, Mapping[str, Mapping[str, An
             return {"state": "running", "run_id": undo.run_id, "reason": ""}
         if path in outcomes:
             return {"state": "left_on", "run_id": undo.run_id, "reason": outcomes[path]["reason"]}
-    return {"state": "taken_off", "run_id": None, "reason": "nothing of it was left"}
+    return {
+        "state": "taken_off",
+        "run_id": None,
+        "reason": "by the run that had put it there, or nothing was left",
+    }
+
+
+def kept_until(store: Store, expiry: Timer, made: Mapping[str, Any]) -> str | None:
+    """Return until when a later run wants an effect that it found there, or None.
+
+    Args:
+        store: The store.
+        expiry: The effect's own expiry.
+        made: Its footprint: what the step that is to be undone has set.
+    """
+    later = [timer for timer in store.expiries() if timer.due_at > expiry.due_at]
+    wanting = [timer.due_at for timer in later if _wants(store.records(timer.run_id), timer.path, made)]
+    return max(wanting, default=None)
+
+
+def _wants(records: Sequence[Record], path: str, made: Mapping[str, Any]) -> bool:
+    """Return whether a step saw the same values at the same resources when it was verified."""
+    seen = [r.body["footprint"] for r in records if r.kind == SET and r.path == path]
+    return bool(seen) and any(key in made and made[key] == value for key, value in seen[-1].items())
 
 
 def message_of(run_id: str, outcomes: Mapping[str, Mapping[str, Any]], *, drill: bool) -> tuple[str, str]:

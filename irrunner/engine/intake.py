@@ -50,6 +50,11 @@ class Taken:
     problems: tuple[str, ...] = ()
     exit_code: int = EXIT_ENVIRONMENT
 
+    @property
+    def starts(self) -> Playbook | None:
+        """Return the playbook of which a run would begin, if one would."""
+        return self.playbook if self.existing is None else None
+
     def about(self) -> dict[str, Any]:
         """Return what the command's document says beside the run's own."""
         finding = self.finding

@@ -396,7 +396,10 @@ class Runner:
         failures: list[IRRunnerError] = []
         for start in range(0, len(due), DUE_AT_ONCE):
             documents += self._resume_together(due[start : start + DUE_AT_ONCE], failures)
-        for expiry in self.store.due_expiries(iso(self.services.clock.now())):
+        now = iso(self.services.clock.now())
+        for expiry in self.store.expiries():
+            if expiry.due_at > now:
+                break
             with _kept(failures):
                 document = Undoing(self).expire(expiry)
                 documents += [document] if document else []

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from irrunner.engine import loaded as kinds
+from irrunner.engine.expiry import kept_until
 from irrunner.engine.loaded import LoadedRun, RunFacts, facts_of, load_run, started_draft
 from irrunner.engine.owner import LEASE_TTL_S, take_lease
 from irrunner.engine.scopes import step_id_of
@@ -14,7 +15,7 @@ from irrunner.engine.undo import UndoDriver, UndoItem, outcomes_of, undo_items
 from irrunner.errors import InvalidArgument, RunBusy, RunNotResumable
 from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Draft
-from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Timer
+from irrunner.journal.store import EXPIRY, Lease, NewRun, RunChange, RunRow, Timer
 from irrunner.playbook.problems import did_you_mean
 from irrunner.vocabulary import RunStatus
 
@@ -44,9 +45,18 @@ class Undoing:
         """
         row = self._ended(intact_row(self._store, run))
         self._require_step(row, step)
+        if step is None:
+            self._keep_on_no_longer(row)
         loaded = load_run(self._store.records(row.run_id), self._services.compiler)
         asked = {"run_id": row.run_id, "step": step, "release_credentials": release_credentials}
         return self._drive(self._create(row, loaded, asked), asked, {})
+
+    def _keep_on_no_longer(self, row: RunRow) -> None:
+        """Forget the expiries by which a run that is undone keeps what other runs have put on."""
+        own = {item.path for item in undo_items(self._store.records(row.run_id), self._services.registry)}
+        for timer in self._store.timers(row.run_id):
+            if timer.purpose == EXPIRY and timer.path not in own:
+                self._store.move_expiry(timer, None)
 
     def expire(self, expiry: Timer) -> dict[str, Any] | None:
         """Take off an effect whose time is over, by an undo of its step; None while its run still acts.
@@ -60,12 +70,28 @@ class Undoing:
         row = intact_row(self._store, expiry.run_id)
         if row.status is RunStatus.RUNNING and row.owner is not None:
             return None
+        until = self._kept_until(expiry)
+        if until is not None:
+            self._store.move_expiry(expiry, until or None)
+            return None
         asked = {
             "run_id": row.run_id, "step": expiry.path, "release_credentials": False,
             "expired_at": expiry.due_at,
         }  # fmt: skip
         loaded = load_run(self._store.records(row.run_id), self._services.compiler)
         return self._drive(self._create(row, loaded, asked, takes=expiry), asked, {})
+
+    def _kept_until(self, expiry: Timer) -> str | None:
+        """Return until when a later run wants the effect; empty: it is not this run's; None: now it goes."""
+        records = intact_records(self._store, expiry.run_id)
+        items = undo_items(records, self._services.registry)
+        item = next((item for item in items if item.path == expiry.path), None)
+        if item is None:
+            return ""
+        was = item.before.footprint()
+        made = item.after.footprint() if item.after is not None else {}
+        changed = {key: value for key, value in made.items() if was.get(key) != value}
+        return kept_until(self._store, expiry, changed)
 
     def resume(self, row: RunRow) -> dict[str, Any]:
         """Go on with an undo that was interrupted or that held something.

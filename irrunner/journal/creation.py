@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, or_, select
+from sqlalchemy import and_, delete, insert, or_, select, update
 
 from irrunner.errors import RunBusy, RunExists, RunNotFound, RunNotResumable
 from irrunner.journal.appends import Head, HotStatements, record_rows
@@ -15,7 +15,7 @@ from irrunner.journal.schema import requests, run_events, runs, timers
 from irrunner.vocabulary import RunStatus
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from irrunner.journal.store import Lease, NewRun, Timer
 
@@ -84,14 +84,26 @@ def take_expiry(connection: Connection, timer: Timer) -> None:
     Raises:
         RunBusy: If it is not there any more, or was moved.
     """
-    same = and_(
+    if connection.execute(delete(timers).where(_same(timer))).rowcount == 0:
+        raise RunBusy(f"run {timer.run_id}: the expiry of {timer.path} was taken up or cancelled by another")
+
+
+def move_expiry(connection: Connection, timer: Timer, due_at: str | None) -> None:
+    """Let an expiry be due at another time, or never."""
+    if due_at is None:
+        connection.execute(delete(timers).where(_same(timer)))
+    else:
+        connection.execute(update(timers).where(_same(timer)).values(due_at=due_at))
+
+
+def _same(timer: Timer) -> ColumnElement[bool]:
+    """Return the condition that a timer is still as it was read."""
+    return and_(
         timers.c.run_id == timer.run_id,
         timers.c.path == timer.path,
         timers.c.purpose == timer.purpose,
         timers.c.due_at == timer.due_at,
     )
-    if connection.execute(delete(timers).where(same)).rowcount == 0:
-        raise RunBusy(f"run {timer.run_id}: the expiry of {timer.path} was taken up or cancelled by another")
 
 
 def storable(value: Any) -> Any:

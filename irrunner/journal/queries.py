@@ -61,11 +61,11 @@ def list_due(connection: Connection, now: str) -> list[str]:
     return list(connection.execute(select(runs.c.run_id).where(due).order_by(runs.c.run_id)).scalars())
 
 
-def list_due_expiries(connection: Connection, now: str) -> list[Timer]:
-    """Return the expiries that are due, oldest first; their runs may have ended."""
-    due = and_(timers.c.purpose == EXPIRY, timers.c.due_at <= now)
+def list_expiries(connection: Connection) -> list[Timer]:
+    """Return the expiries, the next one first; their runs may have ended."""
     order = (timers.c.due_at, timers.c.run_id, timers.c.path)
-    return [_timer(row) for row in connection.execute(select(timers).where(due).order_by(*order))]
+    found = connection.execute(select(timers).where(timers.c.purpose == EXPIRY).order_by(*order))
+    return [_timer(row) for row in found]
 
 
 def list_records(connection: Connection, run_id: str, after_seq: int) -> list[Record]:

@@ -162,9 +162,13 @@ class SqlStore:
         """See :class:`irrunner.journal.store.Store`."""
         return self._read(lambda c: queries.list_timers(c, run_id))
 
-    def due_expiries(self, now: str) -> list[Timer]:
+    def expiries(self) -> list[Timer]:
         """See :class:`irrunner.journal.store.Store`."""
-        return self._read(lambda c: queries.list_due_expiries(c, now))
+        return self._read(queries.list_expiries)
+
+    def move_expiry(self, expiry: Timer, due_at: str | None) -> None:
+        """See :class:`irrunner.journal.store.Store`."""
+        self._write(lambda c: creation.move_expiry(c, expiry, due_at))
 
     def undos_of(self, run_id: str) -> list[RunRow]:
         """See :class:`irrunner.journal.store.Store`."""

@@ -212,8 +212,11 @@ class Store(Protocol):
     def timers(self, run_id: str) -> list[Timer]:
         """Return the run's timers."""
 
-    def due_expiries(self, now: str) -> list[Timer]:
-        """Return the expiries that are due, of runs that are open or have ended, oldest first."""
+    def expiries(self) -> list[Timer]:
+        """Return the expiries of all runs, open or ended, the next one first."""
+
+    def move_expiry(self, expiry: Timer, due_at: str | None) -> None:
+        """Let an expiry be due later, or never; nothing where another process took it up meanwhile."""
 
     def undos_of(self, run_id: str) -> list[RunRow]:
         """Return the runs that undo a run, newest first."""

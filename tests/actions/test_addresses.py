@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from irrunner.actions.addresses import AddressBlock, covers, network, overlaps, refuse_block
+from irrunner.actions.addresses import AddressBlock, canonical, covers, network, overlaps, refuse_block
 from irrunner.actions.contract import Model
 from irrunner.actions.ids import PLANNING
 
@@ -78,6 +78,13 @@ def test_internal_addresses_on_demand(block: str) -> None:
 def test_metadata_not_even_on_demand() -> None:
     """A network ACL does not see that traffic: the entry would be a false comfort."""
     assert refuse_block("169.254.169.254/32", allow_internal=True)
+
+
+def test_what_aws_tells_is_compared_in_one_spelling() -> None:
+    """Else a block that is there would be put on again, or looked for in vain by its undo."""
+    assert canonical("2001:0DB8:0:0::/48") == "2001:db8::/48"
+    assert canonical("198.51.100.7/24") == "198.51.100.0/24"
+    assert canonical("$HOME_NET") == "$HOME_NET"
 
 
 def test_versions_do_not_meet() -> None:

@@ -9,8 +9,11 @@ from pydantic import ValidationError
 
 from irrunner.actions.addresses import network
 from irrunner.actions.contract import Act, Refused, Settled
+from irrunner.actions.ec2.acl_blocks import BlockAddressParams, BlockAddressState
 from irrunner.actions.ec2.acls import Acl, AclEntry, blocking
-from irrunner.actions.ec2.block_address import BlockAddress, BlockAddressParams, BlockAddressState
+from irrunner.actions.ec2.block_address import BlockAddress
+from irrunner.settings import Settings
+from irrunner.vocabulary import Outcome
 
 ACTION = BlockAddress()
 SUBNET = "subnet-0123456789abcdef0"
@@ -153,6 +156,65 @@ def test_warns_of_other_subnets() -> None:
 
     assert isinstance(decision, Settled)
     assert "subnet-2" in decision.warnings[0]
+
+
+def test_finds_its_entries_without_the_instance(driver: Any, moto_api: Any, host: Any) -> None:
+    """Terminated, as a compromised host ends: the block comes off all the same, and none is put on anew."""
+    wanted = BlockAddressParams(address=BLOCK, instance_id=host.instance_id)
+    driven = driver.run(ACTION, wanted, moto_api)
+    moto_api.client("ec2").terminate_instances(InstanceIds=[host.instance_id])
+    again = driver.run(ACTION, wanted, moto_api)
+    undone = driver.undo(ACTION, wanted, driven, moto_api)
+
+    assert again.done.code == "target-not-found"
+    assert (undone.outcome, undone.verified) == (Outcome.APPLIED, True)
+    assert moto_api.operations().count("ec2:DeleteNetworkAclEntry") == 2
+
+
+def test_finds_its_entries_behind_another_acl(driver: Any, moto_api: Any, host: Any) -> None:
+    """Somebody moved the subnet behind another ACL: the entries in the first one are still ours to delete."""
+    ec2 = moto_api.client("ec2")
+    wanted = BlockAddressParams(address=BLOCK, subnet_ids=(host.subnet_id,))
+    driven = driver.run(ACTION, wanted, moto_api)
+    filters = [{"Name": "association.subnet-id", "Values": [host.subnet_id]}]
+    (now,) = ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+    other = ec2.create_network_acl(VpcId=host.vpc_id)["NetworkAcl"]["NetworkAclId"]
+    (association,) = [a for a in now["Associations"] if a["SubnetId"] == host.subnet_id]
+    ec2.replace_network_acl_association(
+        AssociationId=association["NetworkAclAssociationId"], NetworkAclId=other
+    )
+
+    assert driver.undo(ACTION, wanted, driven, moto_api).outcome is Outcome.APPLIED
+    (left,) = ec2.describe_network_acls(NetworkAclIds=[now["NetworkAclId"]])["NetworkAcls"]
+    assert BLOCK not in {found.get("CidrBlock") for found in left["Entries"]}
+
+
+@pytest.mark.parametrize("what", ["acl-*", "subnet-*"])
+def test_protected_neighbours_are_not_hit(driver: Any, moto_api: Any, host: Any, what: str) -> None:
+    """The parameters name an instance; its ACL, and the subnets behind it, are found by the look only."""
+    driver.settings = Settings(protected=(what,))
+    driven = driver.run(ACTION, BlockAddressParams(address=BLOCK, instance_id=host.instance_id), moto_api)
+
+    assert driven.done.outcome is Outcome.REFUSED
+    assert "protected by the configuration" in driven.done.reason
+    assert moto_api.operations() == []
+
+
+def test_two_at_once_take_two_numbers(driver: Any, moto_api: Any, host: Any) -> None:
+    """Somebody takes the number between look and call: AWS refuses it, and another one is taken."""
+    ec2 = moto_api.client("ec2")
+    taken: list[int] = []
+
+    def meddle(operation: str, given: Any) -> None:
+        if operation == "ec2:CreateNetworkAclEntry" and not taken:
+            taken.append(given["RuleNumber"])
+            ec2.create_network_acl_entry(**{**given, "CidrBlock": "203.0.113.9/32"})
+
+    moto_api.before = meddle
+    driven = driver.run(ACTION, BlockAddressParams(address=BLOCK, subnet_ids=(host.subnet_id,)), moto_api)
+
+    assert driven.done.outcome is Outcome.APPLIED
+    assert [entry["rule_number"] for entry in driven.done.outputs["entries"]] == [2, 1]
 
 
 def test_undo_deletes_only_what_was_made() -> None:

@@ -12,6 +12,8 @@ from irrunner.actions.ec2.quarantine_subnet import (
     QuarantineSubnetParams,
     QuarantineSubnetState,
 )
+from irrunner.settings import Settings
+from irrunner.vocabulary import Outcome
 
 ACTION = QuarantineSubnet()
 SUBNET = "subnet-0123456789abcdef0"
@@ -91,6 +93,16 @@ def test_a_shared_vpc_is_refused() -> None:
 
     assert isinstance(decision, Refused)
     assert "shared VPC" in decision.reason
+
+
+def test_a_protected_neighbour_stands_in_the_way(driver: Any, moto_api: Any, host: Any) -> None:
+    """A domain controller in the same subnet would be cut off, though nobody named it."""
+    driver.settings = Settings(protected=(host.instance_id,))
+    driven = driver.run(ACTION, QuarantineSubnetParams(subnet_id=host.subnet_id), moto_api)
+
+    assert driven.done.outcome is Outcome.REFUSED
+    assert host.instance_id in driven.done.reason
+    assert moto_api.operations() == []
 
 
 def test_undo_uses_the_association_of_today() -> None:

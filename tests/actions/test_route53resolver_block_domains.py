@@ -91,9 +91,11 @@ def test_tunnels_are_below_a_domain() -> None:
     assert list(wanted) == ["*.evil.example", "*.x.example", "evil.example"]
 
 
-@pytest.mark.parametrize("domain", ["amazonaws.com", "*.amazonaws.com", "*.api.aws"])
+@pytest.mark.parametrize(
+    "domain", ["amazonaws.com", "*.amazonaws.com", "*.api.aws", "*.us-east-1.amazonaws.com"]
+)
 def test_aws_itself_is_refused(domain: str) -> None:
-    """The agent, and whoever would undo this, speak to AWS by these names."""
+    """What runs in the VPC, its forensics too, speaks to AWS by these names."""
     assert isinstance(ACTION.decide(params(domain), state_of(Firewall(), domain)), Refused)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.hazards import BLOCK
 from tests.engine.lab import Lab
 
 
@@ -16,3 +17,12 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab = Lab(tmp_path)
     yield lab
     lab.store.close()
+
+
+@pytest.fixture
+def blocked(lab: Lab) -> str:
+    """A run that has ended, with an effect that lasts a day."""
+    lab.ground.values["a"] = "old"
+    document = lab.start(lab.playbook(BLOCK))
+    assert document["status"] == "succeeded"
+    return str(document["run_id"])

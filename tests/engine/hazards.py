@@ -28,6 +28,19 @@ BOTH = """
       - steps:
           - {id: good, uses: lab.value.set-value, with: {name: b, value: "2"}}
 """
+DAY_S = 24 * 3600.0
+BLOCK = """
+  - {id: block, uses: lab.value.set-value, with: {name: a, value: "1"}, expires_after: 24h}
+"""
+BLOCK_AND_ASK = (
+    BLOCK.replace("24h", "1h")
+    + """
+  - id: ask
+    approve: {message: "Set b?", from: [lead], within: 3d}
+    then:
+      - {id: two, uses: lab.value.set-value, with: {name: b, value: "2"}}
+"""
+)
 POLL = """
   - id: until
     wait:
@@ -86,3 +99,8 @@ def pages(lab: Lab, most: int) -> None:
         connection = lab.store._writer.connection.driver_connection
         assert connection is not None
         connection.execute(f"PRAGMA max_page_count = {most}")
+
+
+def expiries(lab: Lab, run_id: str) -> list[tuple[str, str]]:
+    """Return step and state of what expires."""
+    return [(each["id"], each["state"]) for each in lab.runner.document(run_id)["expiries"]]

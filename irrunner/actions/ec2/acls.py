@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from irrunner.actions.addresses import Network, covers, network, overlaps
+from irrunner.actions.addresses import Network, canonical, covers, network, overlaps
 from irrunner.actions.contract import Model, Permission, ReadApi, Where
 from irrunner.errors import TargetNotFound
 
 ACLS: Final = "arn:{partition}:ec2:{region}:{account}:network-acl/*"
 VPC_GUIDE: Final = "https://docs.aws.amazon.com/vpc/latest/userguide"
 DESCRIBE_ACLS: Final = Permission("ec2:DescribeNetworkAcls")
-DESCRIBE_SUBNETS: Final = Permission("ec2:DescribeSubnets")
 ALL_PROTOCOLS: Final = "-1"
 INGRESS: Final = "ingress"
 EGRESS: Final = "egress"
@@ -84,7 +83,7 @@ def _entry(described: Mapping[str, Any]) -> AclEntry:
         egress=bool(described.get("Egress")),
         allow=described["RuleAction"] == "allow",
         protocol=str(described["Protocol"]),
-        block=described.get("CidrBlock") or described["Ipv6CidrBlock"],
+        block=canonical(described.get("CidrBlock") or described["Ipv6CidrBlock"]),
     )
 
 
@@ -93,6 +92,12 @@ def acls_where(api: ReadApi, name: str, values: Iterable[str]) -> list[Acl]:
     wanted = sorted(set(values))
     found = api.pages("ec2:DescribeNetworkAcls", "NetworkAcls", Filters=[{"Name": name, "Values": wanted}])
     return sorted((acl_of(described) for described in found), key=lambda acl: acl.network_acl_id)
+
+
+def all_acls(api: ReadApi) -> list[Acl]:
+    """Return every ACL of the account and Region, sorted by id."""
+    found = api.pages("ec2:DescribeNetworkAcls", "NetworkAcls")
+    return sorted(map(acl_of, found), key=lambda acl: acl.network_acl_id)
 
 
 def acls_of_subnets(api: ReadApi, subnet_ids: Iterable[str]) -> list[Acl]:

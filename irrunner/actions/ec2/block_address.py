@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator
 
-from pydantic import Field, model_validator
-
-from irrunner.actions.addresses import AddressBlock, network, overlaps, refuse_block
+from irrunner.actions.addresses import refuse_block
 from irrunner.actions.contract import (
     Act,
     Action,
+    Broken,
     Call,
     Decision,
     LookContext,
@@ -19,88 +17,39 @@ from irrunner.actions.contract import (
     PlannedOutputs,
     Refused,
     Settled,
-    State,
     Where,
+)
+from irrunner.actions.ec2.acl_blocks import (
+    BlockAddressParams,
+    BlockAddressState,
+    NoNumber,
+    free_number,
+    holds,
+    places,
 )
 from irrunner.actions.ec2.acls import (
     ACLS,
     ALL_PROTOCOLS,
     DESCRIBE_ACLS,
-    DESCRIBE_SUBNETS,
     VPC_GUIDE,
     Acl,
-    acls_of_subnets,
-    blocking,
+    acl_arn,
+    all_acls,
     direction,
     subnet_arn,
 )
 from irrunner.actions.ec2.instances import (
     API_REFERENCE,
     DESCRIBE_INSTANCES,
+    ENDING,
     describe_instance,
     instance_arn,
+    state_of,
 )
-from irrunner.actions.ids import InstanceId, SubnetId, is_token
 from irrunner.actions.registry import action
+from irrunner.actions.runtime import protected_target
+from irrunner.errors import TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
-
-DEFAULT_QUOTA: Final = 20
-LARGEST_QUOTA: Final = 40
-LAST_NUMBER: Final = 32766
-DIRECTIONS: Final = {"both": (False, True), "ingress": (False,), "egress": (True,)}
-"""Choice to the value of ``Egress`` of the entries."""
-
-
-class BlockAddressParams(Model):
-    """Parameters. Subnets, an instance (whose subnets are meant), or both."""
-
-    address: AddressBlock
-    subnet_ids: tuple[SubnetId, ...] = Field(default=(), max_length=50)
-    instance_id: InstanceId | None = None
-    directions: Literal["both", "ingress", "egress"] = "both"
-    first_number: int = Field(default=1, ge=1, le=LAST_NUMBER)
-    """The numbers from first to last are ours to take; only those below the lowest allow entry are used."""
-    last_number: int = Field(default=99, ge=1, le=LAST_NUMBER)
-    entries_quota: int = Field(default=DEFAULT_QUOTA, ge=1, le=LARGEST_QUOTA)
-    """Entries that an ACL may have in one direction, where AWS has raised it for the account."""
-    allow_internal: bool = False
-
-    @model_validator(mode="after")
-    def _names_a_place(self) -> BlockAddressParams:
-        if not self.subnet_ids and self.instance_id is None:
-            raise ValueError("name subnet_ids or instance_id")
-        if self.first_number > self.last_number:
-            raise ValueError("first_number is beyond last_number")
-        return self
-
-
-class BlockAddressState(State):
-    """The ACLs of the subnets, and the address ranges of their networks."""
-
-    block: str
-    account_id: str
-    asked_subnet_ids: tuple[str, ...]
-    acls: tuple[Acl, ...]
-    own_blocks: tuple[str, ...]
-
-    def footprint(self) -> dict[str, int | None]:
-        """Return, for each ACL and direction, the first entry that denies exactly this block."""
-        return {
-            f"{acl.network_acl_id}/{direction(egress=egress)}/{self.block}": self.denying(acl, egress=egress)
-            for acl in self.acls
-            for egress in DIRECTIONS["both"]
-        }
-
-    def denying(self, acl: Acl, *, egress: bool) -> int | None:
-        """Return the number of the first entry that denies exactly this block, all protocols."""
-        return next(
-            (
-                entry.number
-                for entry in acl.facing(egress=egress)
-                if not entry.allow and entry.protocol == ALL_PROTOCOLS and entry.block == self.block
-            ),
-            None,
-        )
 
 
 class BlockEntry(Model):
@@ -121,10 +70,6 @@ class BlockAddressOutputs(Model):
     """Every subnet that the ACLs guard: the address is blocked in all of them."""
 
 
-class _NoNumber(Exception):
-    """There is no number for the entry."""
-
-
 @action(
     "aws.ec2.block-address",
     title="Block an address in the network ACLs of subnets (open flows end, too)",
@@ -132,7 +77,6 @@ class _NoNumber(Exception):
     risk=Risk.DISRUPTIVE,
     permissions=(
         DESCRIBE_ACLS,
-        DESCRIBE_SUBNETS,
         DESCRIBE_INSTANCES,
         Permission("ec2:DescribeVpcs"),
         Permission("ec2:CreateNetworkAclEntry", ACLS, use="act"),
@@ -156,13 +100,17 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
     StateModel = BlockAddressState
 
     def look(self, ctx: LookContext, params: BlockAddressParams) -> BlockAddressState:
-        """Read the ACLs of the subnets, and the ranges of their VPCs."""
-        subnet_ids = set(params.subnet_ids)
-        if params.instance_id is not None:
-            instance = describe_instance(ctx.api, params.instance_id)
-            subnet_ids |= {str(found["SubnetId"]) for found in instance.get("NetworkInterfaces") or ()}
-        acls = acls_of_subnets(ctx.api, subnet_ids)
-        vpcs = ctx.api.pages("ec2:DescribeVpcs", "Vpcs", VpcIds=sorted({acl.vpc_id for acl in acls}))
+        """Read the ACLs, and the ranges of the VPCs of the subnets."""
+        subnet_ids, missing = _subnets_of_instance(ctx, params)
+        subnet_ids |= set(params.subnet_ids)
+        known = all_acls(ctx.api)
+        lost = subnet_ids - {subnet_id for acl in known for subnet_id in acl.subnets}
+        missing = missing or (f"no subnet {', '.join(sorted(lost))} here" if lost else "")
+        acls = [acl for acl in known if set(acl.subnets) & subnet_ids or holds(acl, params.address)]
+        if missing and not any(holds(acl, params.address) for acl in acls):
+            raise TargetNotFound(missing, hint="check the account and the Region")
+        guarded = sorted({acl.vpc_id for acl in acls if set(acl.subnets) & subnet_ids})
+        vpcs = ctx.api.pages("ec2:DescribeVpcs", "Vpcs", VpcIds=guarded) if guarded else []
         own = {
             str(found[name])
             for vpc in vpcs
@@ -178,16 +126,20 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
             asked_subnet_ids=tuple(sorted(subnet_ids)),
             acls=tuple(acls),
             own_blocks=tuple(sorted(own)),
+            missing=missing,
+            protected=_protected(ctx, acls, subnet_ids),
         )
 
     def decide(self, params: BlockAddressParams, state: BlockAddressState) -> Decision:
         """Add the entries that are missing."""
+        if state.missing:
+            return Broken(state.missing, code="target-not-found")
         refusal = _refusal(params, state)
         if refusal:
             return Refused(refusal)
         try:
             calls = tuple(_missing(params, state))
-        except _NoNumber as problem:
+        except NoNumber as problem:
             return Refused(str(problem))
         if calls:
             return Act(calls)
@@ -196,7 +148,7 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
     def foresee(self, params: BlockAddressParams, state: BlockAddressState, step: str) -> PlannedOutputs:
         """Return the outputs: the numbers that are free now."""
         del step
-        if isinstance(self.decide(params, state), Refused):
+        if isinstance(self.decide(params, state), Refused | Broken):
             return PlannedOutputs({})
         return PlannedOutputs(_outputs(params, state).model_dump(mode="json"))
 
@@ -230,8 +182,31 @@ class BlockAddress(Action[BlockAddressParams, BlockAddressState]):
         )
 
 
+def _subnets_of_instance(ctx: LookContext, params: BlockAddressParams) -> tuple[set[str], str]:
+    """Return the subnets of the instance, and, where it has ended or does not exist, that."""
+    if params.instance_id is None:
+        return set(), ""
+    try:
+        instance = describe_instance(ctx.api, params.instance_id)
+    except TargetNotFound as problem:
+        return set(), problem.message
+    if state_of(instance) in ENDING:
+        return set(), f"{params.instance_id} is {state_of(instance)}"
+    return {str(interface["SubnetId"]) for interface in instance.get("NetworkInterfaces") or ()}, ""
+
+
+def _protected(ctx: LookContext, acls: Iterable[Acl], subnet_ids: set[str]) -> str:
+    guarding = [acl for acl in acls if set(acl.subnets) & subnet_ids]
+    behind = sorted({subnet_id for acl in guarding for subnet_id in acl.subnets})
+    arns = [acl_arn(ctx.where, acl.network_acl_id) for acl in guarding]
+    arns += [subnet_arn(ctx.where, subnet_id) for subnet_id in behind]
+    return protected_target(tuple(arns), ctx.settings.protected) or ""
+
+
 def _refusal(params: BlockAddressParams, state: BlockAddressState) -> str | None:
-    strangers = {acl.owner_id for acl in state.acls} - {state.account_id, ""}
+    if state.protected:
+        return f"{state.protected} would be hit, and is protected by the configuration (protected:)"
+    strangers = {acl.owner_id for acl in state.guarding} - {state.account_id, ""}
     if strangers:
         return (
             f"the network ACLs belong to account {', '.join(sorted(strangers))} (a shared VPC): only their "
@@ -240,20 +215,10 @@ def _refusal(params: BlockAddressParams, state: BlockAddressState) -> str | None
     return refuse_block(params.address, own=state.own_blocks, allow_internal=params.allow_internal)
 
 
-def _places(params: BlockAddressParams, state: BlockAddressState) -> Iterator[tuple[Acl, bool, int | None]]:
-    """Yield each ACL and direction, and the number of the entry that blocks there, if one does."""
-    for acl in state.acls:
-        for egress in DIRECTIONS[params.directions]:
-            known = (
-                None if is_token(state.block) else blocking(acl.facing(egress=egress), network(state.block))
-            )
-            yield acl, egress, known
-
-
 def _missing(params: BlockAddressParams, state: BlockAddressState) -> Iterator[Call]:
-    for acl, egress, known in _places(params, state):
+    for acl, egress, known in places(params, state):
         if known is None:
-            yield _deny(state, acl, _free_number(params, acl, egress=egress), egress=egress)
+            yield _deny(state, acl, free_number(params, acl, egress=egress), egress=egress)
 
 
 def _deny(state: BlockAddressState, acl: Acl, number: int, *, egress: bool) -> Call:
@@ -276,57 +241,25 @@ def _deny(state: BlockAddressState, acl: Acl, number: int, *, egress: bool) -> C
     )
 
 
-def _free_number(params: BlockAddressParams, acl: Acl, *, egress: bool) -> int:
-    """Return the first number of the pool that is free and below whatever lets the block through.
-
-    Raises:
-        _NoNumber: If there is none; says what to do.
-    """
-    entries, facing = acl.facing(egress=egress), direction(egress=egress)
-    if len(entries) >= params.entries_quota:
-        raise _NoNumber(
-            f"{acl.network_acl_id} has {len(entries)} {facing} entries, and the quota is "
-            f"{params.entries_quota}: delete one, or merge blocks into a wider CIDR; where AWS has raised "
-            f"the quota, say so with entries_quota (at most {LARGEST_QUOTA}); a firewall takes thousands "
-            "(aws.network-firewall.block-addresses)"
-        )
-    taken = {entry.number for entry in entries}
-    through = [entry.number for entry in entries if entry.allow and _meets(entry.block, params.address)]
-    below = min([*through, params.last_number + 1])
-    number = next((n for n in range(params.first_number, below) if n not in taken), None)
-    if number is None:
-        raise _NoNumber(
-            f"{acl.network_acl_id} has no free {facing} number from {params.first_number} to "
-            f"{min(below - 1, params.last_number)} (its lowest allow entry is "
-            f"{min(through) if through else 'none'}): renumber its entries, or give another "
-            "first_number and last_number"
-        )
-    return number
-
-
-def _meets(entry: str, block: str) -> bool:
-    return is_token(block) or overlaps(network(entry), network(block))
-
-
 def _outputs(params: BlockAddressParams, state: BlockAddressState) -> BlockAddressOutputs:
     entries = tuple(
         BlockEntry(
             network_acl_id=acl.network_acl_id,
             direction=direction(egress=egress),
-            rule_number=known if known is not None else _free_number(params, acl, egress=egress),
+            rule_number=known if known is not None else free_number(params, acl, egress=egress),
         )
-        for acl, egress, known in _places(params, state)
+        for acl, egress, known in places(params, state)
     )
     return BlockAddressOutputs(
         block=state.block,
         entries=entries,
-        network_acl_ids=tuple(acl.network_acl_id for acl in state.acls),
-        subnet_ids=tuple(sorted(subnet_id for acl in state.acls for subnet_id in acl.subnets)),
+        network_acl_ids=tuple(acl.network_acl_id for acl in state.guarding),
+        subnet_ids=tuple(sorted(subnet_id for acl in state.guarding for subnet_id in acl.subnets)),
     )
 
 
 def _warnings(state: BlockAddressState) -> Iterator[str]:
-    for acl in state.acls:
+    for acl in state.guarding:
         others = sorted(set(acl.subnets) - set(state.asked_subnet_ids))
         if others:
             yield f"{acl.network_acl_id} guards {', '.join(others)}, too: {state.block} is blocked there, too"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from irrunner.actions.contract import (
@@ -30,10 +30,11 @@ from irrunner.actions.ec2.acls import (
     direction,
     subnet_arn,
 )
-from irrunner.actions.ec2.instances import API_REFERENCE
+from irrunner.actions.ec2.instances import API_REFERENCE, instance_arn
 from irrunner.actions.ec2.interfaces import DESCRIBE_INTERFACES
 from irrunner.actions.ids import InstanceId, SubnetId
 from irrunner.actions.registry import action
+from irrunner.actions.runtime import protected_target
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 PURPOSE: Final = {"irrunner:purpose": "quarantine"}
@@ -77,6 +78,8 @@ class QuarantineSubnetState(State):
     acl: Acl
     quarantine: Acl | None
     neighbours: tuple[Neighbour, ...]
+    protected: str = ""
+    """An instance or interface in the subnet that the configuration protects."""
 
     def footprint(self) -> dict[str, str]:
         """Return the subnet's ACL; the association has another id after every replacement."""
@@ -147,6 +150,7 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
             acl=acl,
             quarantine=next(filter(_is_ours, acls_where(ctx.api, "vpc-id", (acl.vpc_id,))), None),
             neighbours=tuple(neighbours),
+            protected=protected_target(tuple(_arns(ctx.where, neighbours)), ctx.settings.protected) or "",
         )
 
     def decide(self, params: QuarantineSubnetParams, state: QuarantineSubnetState) -> Decision:
@@ -155,6 +159,11 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
             return Refused(
                 f"{state.subnet_id} belongs to account {state.acl.owner_id} (a shared VPC): only its owner "
                 "can change its network ACL; run this there, or isolate the instance"
+            )
+        if state.protected:
+            return Refused(
+                f"{state.protected} is in {state.subnet_id} and protected by the configuration (protected:): "
+                "isolate the instance instead"
             )
         if not any(entry.allow for entry in state.acl.entries):
             return Settled(_outputs(params, state, state.acl.network_acl_id), tuple(_warnings(params, state)))
@@ -203,6 +212,14 @@ def _neighbour(described: Mapping[str, Any]) -> Neighbour:
         kind=described.get("InterfaceType") or "interface",
         description=described.get("Description") or "",
     )
+
+
+def _arns(where: Where, neighbours: Iterable[Neighbour]) -> Iterator[str]:
+    place = f"arn:{where.partition}:ec2:{where.region}:{where.account_id}"
+    for neighbour in neighbours:
+        yield f"{place}:network-interface/{neighbour.network_interface_id}"
+        if neighbour.instance_id:
+            yield instance_arn(where, neighbour.instance_id)
 
 
 def _create(vpc_id: str) -> Call:

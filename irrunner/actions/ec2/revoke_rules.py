@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from irrunner.actions.addresses import WIDEST_PREFIX, AddressBlock, covers, network
+from irrunner.actions.addresses import WIDEST_PREFIX, AddressBlock, canonical, covers, network
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -270,7 +270,7 @@ def _address_rules(described: Iterable[Mapping[str, Any]]) -> Iterator[GroupRule
             protocol=protocol,
             from_port=EVERY_PORT[0] if every else low,
             to_port=EVERY_PORT[1] if every else high,
-            source=source,
+            source=canonical(source),
             description=rule.get("Description") or "",
             tags=tags_of(rule),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -49,7 +50,9 @@ API: Final = "https://docs.aws.amazon.com/Route53/latest/APIReference"
 DOMAIN_LIST: Final = Token("domain-list")
 RULE_GROUP: Final = Token("rule-group")
 NEEDED: Final = ("amazonaws.com", "amazonaws.com.cn", "aws.amazon.com", "api.aws", "aws", "amazon.com")
-"""Without these no API of AWS is reachable: not ours either, where an agent must answer."""
+"""Without these no API of AWS is reachable from the VPC."""
+REGIONAL: Final = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}\.(amazonaws\.com(\.cn)?|api\.aws)")
+"""Below these are the APIs of a Region."""
 MOST_DOMAINS: Final = 500
 
 
@@ -203,10 +206,11 @@ def entries_of(params: BlockDomainsParams) -> Iterator[str]:
 def _refusal(params: BlockDomainsParams, firewall: Firewall) -> str | None:
     for domain in entries_of(params):
         bare = domain.removeprefix("*.")
-        if any(needed == bare or needed.endswith(f".{bare}") for needed in NEEDED):
+        needed = any(name == bare or name.endswith(f".{bare}") for name in NEEDED)
+        if needed or REGIONAL.fullmatch(bare):
             return (
-                f"{domain} is AWS itself: without it no agent and no console reaches its API; block the "
-                "exact names that are asked for, with subdomains: false"
+                f"{domain} is AWS itself: without it nothing in the VPC reaches its APIs; block the exact "
+                "names that are asked for, with subdomains: false"
             )
     taken = {found.priority: found.name or found.group_id for found in firewall.associations}
     if firewall.own is None and params.priority in taken:

@@ -26,13 +26,12 @@ def subnets_of_instance(bench: Bench) -> Values:
 
 
 def erase_subnet(bench: Bench, values: Values) -> None:
-    """The subnet, and what was in it, does not exist any more."""
+    """The subnet, what was in it, and the ACLs of its VPC do not exist any more."""
     backend = seam.ec2(bench.account, bench.where.region)
     gone = bench.resources["subnet_id"]
-    for acl in backend.network_acls.values():
-        for key, found in list(acl._associations.items()):
-            if found.subnet_id == gone:
-                del acl._associations[key]
+    for name, acl in list(backend.network_acls.items()):
+        if acl.vpc_id == bench.resources["vpc_id"]:
+            del backend.network_acls[name]
     backend.reservations.clear()
     for zone in backend.subnets.values():
         zone.pop(gone, None)
