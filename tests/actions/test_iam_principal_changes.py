@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from irrunner.actions.contract import LookContext, Settled, Where
-from irrunner.actions.iam.principal_changes import (
+from irrunner.actions.iam.principal_changes import FindPrincipalChanges, FindPrincipalChangesOutputs
+from irrunner.actions.iam.principal_search import (
     MOST_FOLLOWED,
-    FindPrincipalChanges,
-    FindPrincipalChangesOutputs,
+    MOST_OF_A_KIND,
     FindPrincipalChangesParams,
 )
 from irrunner.errors import ActionDenied
@@ -201,6 +201,30 @@ def test_many_identities_are_cut_off_and_it_is_said(trail: Trail) -> None:
     assert len(outputs.followed) == MOST_FOLLOWED
     assert not outputs.complete
     assert any("not followed" in text for text in warnings)
+
+
+def test_a_flood_of_one_kind_does_not_hide_another(trail: Trail) -> None:
+    """An intruder who writes a thousand policies first, and makes his key then, is still found out."""
+    for number in range(MOST_OF_A_KIND + 20):
+        trail.add("PutUserPolicy", requestParameters={"userName": f"u{number}", "policyName": "x"})
+    trail.add("CreateAccessKey", **made_key("ghost", SECOND))
+
+    outputs, warnings = found(trail)
+
+    assert len(outputs.policy_changed_names) == MOST_OF_A_KIND
+    assert [key.access_key_id for key in outputs.access_keys] == [SECOND]
+    assert not outputs.complete
+    assert any("20 things more" in text for text in warnings)
+
+
+def test_the_same_change_many_times_is_told_once(trail: Trail) -> None:
+    """With how often it was."""
+    for _ in range(3):
+        trail.add("PutUserPolicy", requestParameters={"userName": "u", "policyName": "x"})
+
+    (change,) = found(trail)[0].changes
+
+    assert (change.name, change.times) == ("u", 3)
 
 
 def test_events_are_read_in_pages_and_within_bounds(trail: Trail) -> None:
