@@ -17,6 +17,7 @@ from irrunner.actions.iam.principal_search import (
     MOST_OF_A_KIND,
     FindPrincipalChangesParams,
 )
+from irrunner.actions.iam.trail import regions_of
 from irrunner.errors import ActionDenied
 from irrunner.settings import Settings
 
@@ -257,6 +258,20 @@ def test_global_services_are_searched_where_their_events_are(trail: Trail) -> No
     found(trail)
 
     assert [region for region, _ in trail.lookups] == ["eu-central-1", "us-east-1"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "home"),
+    [("aws", "us-east-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-iso", None)],
+)
+def test_each_partition_has_its_own_region_of_global_services(partition: str, home: str | None) -> None:
+    """What is not known is not guessed."""
+    context = LookContext(
+        api=Trail(), forensics=None, where=Where(partition, "1", "x-y-1", None, None, None),
+        now=NOW, started=NOW, run_id="r", marker="r/s", drill=False, settings=Settings(regions=("x-y-2",)),
+    )  # fmt: skip
+
+    assert regions_of(context) == tuple(name for name in ("x-y-1", home, "x-y-2") if name)
 
 
 def test_a_failed_sign_in_is_no_console_login(trail: Trail) -> None:

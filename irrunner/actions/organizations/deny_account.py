@@ -146,7 +146,7 @@ class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
         if api is None:
             raise ActionDenied(
                 "service control policies are the management account's, and there is no access to it",
-                hint="set management.account_id and make its role (irrunner setup)",
+                hint="set management.account_id, and make the role management.role there",
             )
         content = content_of(params.template, ctx.where.partition, exemptions(ctx, params))
         name = name_of(params.template, content)
