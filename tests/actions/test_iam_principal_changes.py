@@ -228,6 +228,25 @@ def test_the_same_change_many_times_is_told_once(trail: Trail) -> None:
     assert (change.name, change.times) == ("u", 3)
 
 
+def test_keys_are_followed_before_users_and_sessions(trail: Trail) -> None:
+    """However many roles were assumed before, the second key is searched."""
+    for number in range(MOST_FOLLOWED + 5):
+        trail.add(
+            "AssumeRole",
+            eventSource="sts.amazonaws.com",
+            requestParameters={"roleArn": "arn:aws:iam::1:role/r"},
+            responseElements={"credentials": {"accessKeyId": f"ASIA{number:016}"}},
+        )
+    trail.add("CreateAccessKey", **made_key("ghost", SECOND))
+    trail.add("CreateUser", key=SECOND, requestParameters={"userName": "deeper"})
+
+    outputs, _ = found(trail)
+
+    assert outputs.followed[:3] == [KEY, SECOND, "deeper"]
+    assert outputs.user_names == ["deeper"]
+    assert not outputs.complete
+
+
 def test_events_are_read_in_pages_and_within_bounds(trail: Trail) -> None:
     """What was not read is said: nothing found is no proof."""
     trail.page = 10

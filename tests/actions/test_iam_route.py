@@ -180,6 +180,12 @@ class TestKeys:
         assert (found.kind, found.user_name, found.verified) == ("user-key", "alice", False)
         assert "let a person confirm it" in warnings[0]
 
+    def test_a_long_term_key_is_never_a_roles(self) -> None:
+        """Whatever the finding says: only users and the root user have such keys."""
+        found, _ = routed(Account(deleted=True), access_key_id=KEY, user_name="web", user_type="AssumedRole")
+
+        assert (found.kind, found.verified) == ("user-key", False)
+
     def test_a_key_of_another_account_is_not_ours_to_touch(self) -> None:
         """Whatever the finding calls it."""
         found, _ = routed(Account(account=OTHER), access_key_id=KEY, user_name="alice", user_type="IAMUser")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
+from heapq import heappop, heappush
 from typing import Final, Self
 
 from pydantic import Field, model_validator
@@ -16,7 +17,13 @@ from irrunner.actions.ids import AccessKeyId, Instant, RegionName, UserName
 from irrunner.clock import iso
 from irrunner.errors import ActionDenied, CredentialsInvalid
 
-MOST_FOLLOWED: Final = 20
+MOST_FOLLOWED: Final = 30
+RANKS: Final[Mapping[Kind, tuple[int, str]]] = {
+    "access-key": (0, "AccessKeyId"),
+    "user": (1, "Username"),
+    "session": (2, "AccessKeyId"),
+}
+"""In which order what was made is followed, and by which attribute: sessions are many, and they end."""
 MOST_OF_A_KIND: Final = 100
 """How many things of one kind are told: a flood of one kind must not hide another."""
 
@@ -85,11 +92,11 @@ class Search:
 
     def __init__(self, ctx: LookContext, params: FindPrincipalChangesParams, since: datetime) -> None:
         self._ctx, self._params, self._since = ctx, params, since
-        self._waiting = deque(
-            (kind, value)
-            for kind, value in (("AccessKeyId", params.access_key_id), ("Username", params.user_name))
-            if value
-        )
+        given = (("AccessKeyId", params.access_key_id), ("Username", params.user_name))
+        self._waiting: list[tuple[int, int, str, str]] = []
+        self._known: set[tuple[str, str]] = set()
+        for attribute, value in given:
+            self._await(-1, attribute, value or "")
         self._followed: list[tuple[str, str]] = []
         self._events: dict[str, Event] = {}
         self._incomplete: list[str] = []
@@ -97,17 +104,20 @@ class Search:
 
     def result(self) -> FindPrincipalChangesState:
         """Walk, and tell what was found."""
-        while self._waiting:
-            identity = self._waiting.popleft()
-            if identity in self._followed:
-                continue
-            if len(self._followed) >= MOST_FOLLOWED:
-                self._incomplete.append(f"{len(self._waiting) + 1} more identities are not followed")
-                break
-            self._followed.append(identity)
+        while self._waiting and len(self._followed) < MOST_FOLLOWED:
+            _, _, attribute, value = heappop(self._waiting)
+            self._followed.append((attribute, value))
             for region in tuple(self._regions):
-                self._search(identity, region)
+                self._search((attribute, value), region)
+        if self._waiting:
+            self._incomplete.append(f"{len(self._waiting)} more identities are not followed")
         return self._state()
+
+    def _await(self, rank: int, attribute: str, value: str) -> None:
+        """Put an identity among those that are still to be searched, once."""
+        if value and (attribute, value) not in self._known:
+            self._known.add((attribute, value))
+            heappush(self._waiting, (rank, len(self._known), attribute, value))
 
     def _search(self, identity: tuple[str, str], region: str) -> None:
         try:
@@ -123,8 +133,9 @@ class Search:
         for event in history.events:
             if is_by(event, *identity) and (ident := event.text("eventID")) not in self._events:
                 self._events[ident] = event
-                if self._params.follow:
-                    self._waiting.extend(_next(made_by(event)))
+                for made in made_by(event) if self._params.follow else ():
+                    if made.kind in RANKS:
+                        self._await(*RANKS[made.kind], made.name)
 
     def _state(self) -> FindPrincipalChangesState:
         ordered = sorted(self._events.values(), key=lambda event: (event.time, event.text("eventID")))
@@ -161,11 +172,6 @@ def is_by(event: Event, attribute: str, value: str) -> bool:
         return bool(identity.get("userName") == value)
     issuer = event.text("userIdentity", "sessionContext", "sessionIssuer", "userName")
     return identity.get("type") == "FederatedUser" and issuer == value
-
-
-def _next(made: Iterable[Made]) -> list[tuple[str, str]]:
-    attributes = {"access-key": "AccessKeyId", "session": "AccessKeyId", "user": "Username"}
-    return [(attributes[one.kind], one.name) for one in made if one.kind in attributes and one.name]
 
 
 def _change(event: Event, made: Made) -> Change:

@@ -60,7 +60,7 @@ class RevokePermissionSetParams(OnePermissionSet):
     """Parameters of ``aws.sso-admin.revoke-permission-set-sessions``."""
 
     issued_before: Instant | None = None
-    """Deny sessions issued before this; none: before the step began."""
+    """Deny sessions issued before this; none, or an instant to come: before the step began."""
 
 
 class RevokePermissionSetState(State):
@@ -148,7 +148,8 @@ class RevokePermissionSetSessions(Action[RevokePermissionSetParams, RevokePermis
         accounts = found.api.pages("sso-admin:ListAccountsForProvisionedPermissionSet", "AccountIds", **names)
         role = _role_of(ctx, found)
         request = _provisioning(ctx, found)
-        before = parse_iso(params.issued_before) if params.issued_before else ctx.started + CLOCK_SKEW
+        latest_cut = ctx.started + CLOCK_SKEW
+        before = min(parse_iso(params.issued_before), latest_cut) if params.issued_before else latest_cut
         return RevokePermissionSetState(
             region=found.region,
             instance_arn=found.instance_arn,
