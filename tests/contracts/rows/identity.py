@@ -220,6 +220,10 @@ ROWS = (
         operations=("organizations:AttachPolicy",), name="known-policy",
     ),
     Row(
+        "aws.organizations.deny-account", lambda bench: {**member(bench), "template": "all-but-responder"},
+        None, operations=("organizations:CreatePolicy", "organizations:AttachPolicy"), name="everything",
+    ),
+    Row(
         "aws.sso-admin.remove-account-assignment", assignment, erase_permission_set,
         operations=("sso-admin:DeleteAccountAssignment",),
     ),
