@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,6 +35,8 @@ from irrunner.vocabulary import Risk
 
 MAX_LOOPS = 2
 UNAPPROVED = "destructive-unapproved"
+ORGANISATION_WIDE = ("aws.organizations.deny-*",)
+"""What can be undone, but stops a whole account or more: people are asked, as before what is destructive."""
 
 
 def check(draft: Draft, registry: Registry) -> Iterator[Problem]:
@@ -193,25 +196,29 @@ def _check_approved(draft: Draft, registry: Registry, visit: Visit, kind: Uses) 
     place = draft.place(visit.step.place, "exempt")
     if kind.exempt is not None and not kind.exempt.strip():
         yield Problem(place, "bad-value", "`exempt` wants a reason")
-    if _destroys(kind, registry) and not visit.view.approved:
-        message = (
-            f"{kind.action} is destructive: put it into the `then` of an `approve`, or write `exempt: reason`"
-        )
+    grave = _gravity(kind, registry)
+    if grave and not visit.view.approved:
+        message = f"{kind.action} {grave}: put it into the `then` of an `approve`, or write `exempt: reason`"
         yield Problem(draft.place(visit.step.place, "uses"), UNAPPROVED, message)
 
 
-def _destroys(kind: Uses, registry: Registry) -> bool:
-    known = kind.action in registry and registry.get(kind.action).risk is Risk.DESTRUCTIVE
-    return known and not kind.exempt
+def _gravity(kind: Uses, registry: Registry) -> str:
+    """Return why somebody must be asked before an action; empty where nobody need be."""
+    if kind.exempt or kind.action not in registry:
+        return ""
+    if registry.get(kind.action).risk is Risk.DESTRUCTIVE:
+        return "is destructive"
+    wide = any(fnmatchcase(kind.action, glob) for glob in ORGANISATION_WIDE)
+    return "binds a whole account" if wide else ""
 
 
 def unapproved(playbook: Playbook, registry: Registry) -> Iterator[Step]:
-    """Yield the destructive steps that a playbook, and those it runs, do without asking."""
+    """Yield the steps that want an approval and that a playbook, and those it runs, do without one."""
     for visit in visits_of(playbook):
         kind = visit.step.kind
         if visit.view.approved:
             continue
-        if isinstance(kind, Uses) and _destroys(kind, registry):
+        if isinstance(kind, Uses) and _gravity(kind, registry):
             yield visit.step
         elif isinstance(kind, Run) and kind.playbook in playbook.callees:
             yield from unapproved(playbook.callees[kind.playbook], registry)
@@ -225,7 +232,7 @@ def _check_call(draft: Draft, registry: Registry, visit: Visit, kind: Run) -> It
     if not visit.view.approved:
         for inner in unapproved(callee, registry):
             message = (
-                f"{kind.playbook!r} does {inner.id!r} ({inner.place}), which is destructive:"
+                f"{kind.playbook!r} does {inner.id!r} ({inner.place}), which wants an approval:"
                 " run it inside the `then` of an `approve`"
             )
             yield Problem(place, UNAPPROVED, message)

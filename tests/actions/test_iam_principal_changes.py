@@ -11,12 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from irrunner.actions.contract import LookContext, Settled, Where
-from irrunner.actions.iam.principal_changes import (
+from irrunner.actions.iam.principal_changes import FindPrincipalChanges, FindPrincipalChangesOutputs
+from irrunner.actions.iam.principal_search import (
     MOST_FOLLOWED,
-    FindPrincipalChanges,
-    FindPrincipalChangesOutputs,
+    MOST_OF_A_KIND,
     FindPrincipalChangesParams,
 )
+from irrunner.actions.iam.trail import regions_of
 from irrunner.errors import ActionDenied
 from irrunner.settings import Settings
 
@@ -203,6 +204,49 @@ def test_many_identities_are_cut_off_and_it_is_said(trail: Trail) -> None:
     assert any("not followed" in text for text in warnings)
 
 
+def test_a_flood_of_one_kind_does_not_hide_another(trail: Trail) -> None:
+    """An intruder who writes a thousand policies first, and makes his key then, is still found out."""
+    for number in range(MOST_OF_A_KIND + 20):
+        trail.add("PutUserPolicy", requestParameters={"userName": f"u{number}", "policyName": "x"})
+    trail.add("CreateAccessKey", **made_key("ghost", SECOND))
+
+    outputs, warnings = found(trail)
+
+    assert len(outputs.policy_changed_names) == MOST_OF_A_KIND
+    assert [key.access_key_id for key in outputs.access_keys] == [SECOND]
+    assert not outputs.complete
+    assert any("20 things more" in text for text in warnings)
+
+
+def test_the_same_change_many_times_is_told_once(trail: Trail) -> None:
+    """With how often it was."""
+    for _ in range(3):
+        trail.add("PutUserPolicy", requestParameters={"userName": "u", "policyName": "x"})
+
+    (change,) = found(trail)[0].changes
+
+    assert (change.name, change.times) == ("u", 3)
+
+
+def test_keys_are_followed_before_users_and_sessions(trail: Trail) -> None:
+    """However many roles were assumed before, the second key is searched."""
+    for number in range(MOST_FOLLOWED + 5):
+        trail.add(
+            "AssumeRole",
+            eventSource="sts.amazonaws.com",
+            requestParameters={"roleArn": "arn:aws:iam::1:role/r"},
+            responseElements={"credentials": {"accessKeyId": f"ASIA{number:016}"}},
+        )
+    trail.add("CreateAccessKey", **made_key("ghost", SECOND))
+    trail.add("CreateUser", key=SECOND, requestParameters={"userName": "deeper"})
+
+    outputs, _ = found(trail)
+
+    assert outputs.followed[:3] == [KEY, SECOND, "deeper"]
+    assert outputs.user_names == ["deeper"]
+    assert not outputs.complete
+
+
 def test_events_are_read_in_pages_and_within_bounds(trail: Trail) -> None:
     """What was not read is said: nothing found is no proof."""
     trail.page = 10
@@ -233,6 +277,20 @@ def test_global_services_are_searched_where_their_events_are(trail: Trail) -> No
     found(trail)
 
     assert [region for region, _ in trail.lookups] == ["eu-central-1", "us-east-1"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "home"),
+    [("aws", "us-east-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-iso", None)],
+)
+def test_each_partition_has_its_own_region_of_global_services(partition: str, home: str | None) -> None:
+    """What is not known is not guessed."""
+    context = LookContext(
+        api=Trail(), forensics=None, where=Where(partition, "1", "x-y-1", None, None, None),
+        now=NOW, started=NOW, run_id="r", marker="r/s", drill=False, settings=Settings(regions=("x-y-2",)),
+    )  # fmt: skip
+
+    assert regions_of(context) == tuple(name for name in ("x-y-1", home, "x-y-2") if name)
 
 
 def test_a_failed_sign_in_is_no_console_login(trail: Trail) -> None:

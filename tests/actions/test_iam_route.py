@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import LookContext, Settled, Where
-from irrunner.actions.iam.caller import Caller, claimed
-from irrunner.actions.iam.credential_kinds import ROUTES
+from irrunner.actions.iam.caller import Caller
 from irrunner.actions.iam.role_users import Role
 from irrunner.actions.iam.route import (
     RouteCredential,
@@ -182,6 +180,12 @@ class TestKeys:
         assert (found.kind, found.user_name, found.verified) == ("user-key", "alice", False)
         assert "let a person confirm it" in warnings[0]
 
+    def test_a_long_term_key_is_never_a_roles(self) -> None:
+        """Whatever the finding says: only users and the root user have such keys."""
+        found, _ = routed(Account(deleted=True), access_key_id=KEY, user_name="web", user_type="AssumedRole")
+
+        assert (found.kind, found.verified) == ("user-key", False)
+
     def test_a_key_of_another_account_is_not_ours_to_touch(self) -> None:
         """Whatever the finding calls it."""
         found, _ = routed(Account(account=OTHER), access_key_id=KEY, user_name="alice", user_type="IAMUser")
@@ -348,73 +352,6 @@ class TestWorkloads:
         """There is nothing left to route."""
         with pytest.raises(TargetNotFound):
             routed(Account(), principal_arn=f"arn:aws:sts::{OWN}:assumed-role/web/x")
-
-
-@pytest.mark.parametrize(
-    ("caller", "role_", "key", "kind"),
-    [
-        (Caller(type="AssumedRole"), role("/aws-service-role/x.amazonaws.com/"), "", "service-linked-role"),
-        (
-            Caller(type="AssumedRole", name="r"),
-            role("/aws-reserved/sso.amazonaws.com/eu-west-1/"),
-            SESSION,
-            "identity-center",
-        ),
-        (Caller(type="AssumedRole"), role(name="AWSReservedSSO_x_1", AWS="*"), "", "assumed-role"),
-        (Caller(type="AssumedRole"), role(Federated="arn:aws:iam::1:saml-provider/x"), "", "federated-role"),
-        (
-            Caller(type="AssumedRole", name="r", issued_by="AssumeRoleWithSAML"),
-            role(AWS="*"),
-            SESSION,
-            "federated-role",
-        ),
-        (Caller(type="AssumedRole", name="r", service="ec2.amazonaws.com"), role(), SESSION, "instance-role"),
-        (Caller(type="AssumedRole", name="r"), None, SESSION, "unknown"),
-        (Caller(type="FederatedUser", name="alice"), None, SESSION, "federated-user"),
-        (Caller(type="Root"), None, SESSION, "root-session"),
-        (Caller(type="Root"), None, "", "root-session"),
-        (Caller(type="Root"), None, KEY, "root-key"),
-        (Caller(type="Anonymous"), None, "", "anonymous"),
-        (Caller(type="AWSService"), None, "", "service"),
-        (Caller(type="IAMUser", account_id=OTHER), None, KEY, "other-account"),
-        (Caller(type="SomethingNew"), None, SESSION, "unknown"),
-    ],
-)  # fmt: skip
-def test_kinds(caller: Caller, role_: Role | None, key: str, kind: str) -> None:
-    """A name like Identity Center's outside its path is an impostor's: the path is AWS's."""
-    params = RouteCredentialParams(access_key_id=key, user_name="x")
-    state = RouteCredentialState(caller=caller, account_id=OWN, management_account=None, role=role_)
-    decision = ROUTE.decide(params, state)
-
-    assert isinstance(decision, Settled)
-    assert decision.outputs.kind == kind  # type: ignore[attr-defined]
-
-
-def test_every_recommended_action_exists_and_none_is_refused_too() -> None:
-    """A playbook that follows the advice finds the actions."""
-    for kind, route in ROUTES.items():
-        assert set(route.recommended) <= set(CATALOGUE), kind
-        assert not set(route.recommended) & set(route.refused or {}), kind
-        assert set(route.refused or {}) <= set(CATALOGUE), kind
-
-
-@pytest.mark.parametrize(
-    ("given", "caller"),
-    [
-        ((f"arn:aws:iam::{OWN}:user/team/alice", "", "", ""), ("IAMUser", OWN, "alice", "")),
-        ((f"arn:aws:iam::{OWN}:root", "", "", ""), ("Root", OWN, "", "")),
-        ((f"arn:aws:sts::{OWN}:assumed-role/web/i-1/x", "", "", ""), ("AssumedRole", OWN, "web", "i-1/x")),
-        ((f"arn:aws:sts::{OWN}:federated-user/bob", "", "", ""), ("FederatedUser", OWN, "bob", "")),
-        (("", "Role", "web", "AROA:i-1"), ("AssumedRole", "", "web", "i-1")),
-        (("", "", "ANONYMOUS_PRINCIPAL", ""), ("Anonymous", "", "", "")),
-    ],
-)
-def test_what_a_finding_claims(given: tuple[str, str, str, str], caller: tuple[str, ...]) -> None:
-    """ARNs, and GuardDuty's words."""
-    found = claimed(*given)
-
-    assert (found.type, found.account_id, found.name, found.session_name) == caller
-    assert not found.by_aws
 
 
 def test_a_role_of_another_account_is_not_looked_up() -> None:

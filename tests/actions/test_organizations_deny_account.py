@@ -34,7 +34,7 @@ def state(template: Any = "deny-destruction", target: str = ACCOUNT, **other: An
     facts: dict[str, Any] = {
         "target_id": target, "policy_name": name_of(template, content), "policy_id": "", "content": content,
         "found": None, "attached": False, "attached_names": ("FullAWSAccess",), "is_management": False,
-        "enabled": True,
+        "is_incident": target == ACCOUNT, "enabled": True,
     }  # fmt: skip
     return DenyAccountState(**(facts | other))
 
@@ -105,7 +105,8 @@ class TestDecisions:
         [
             (params(), state(is_management=True), "management account"),
             (params(), state(enabled=False), "not switched on"),
-            (params("all-but-responder", UNIT), state("all-but-responder", UNIT), "one by one"),
+            (params("all-but-responder", UNIT), state("all-but-responder", UNIT), "locked out"),
+            (params("all-but-responder", "9" * 12), state("all-but-responder", "9" * 12), "locked out"),
             (params(), state(policy_id="p-1", found={"Statement": []}), "somebody has changed"),
             (params(), state(attached_names=tuple("abcde")[:MOST_ATTACHED]), "detach one of a, b"),
         ],

@@ -17,14 +17,12 @@ from irrunner.actions.sso_admin.assignment import (
     RemoveAssignmentState,
 )
 from irrunner.actions.sso_admin.center import OnePermissionSet, find_permission_set
+from irrunner.actions.sso_admin.denial import cut_off_in, merged, seconds_of
 from irrunner.actions.sso_admin.revocation import (
     LIMIT_CHARACTERS,
     RevokePermissionSetParams,
     RevokePermissionSetSessions,
     RevokePermissionSetState,
-    cut_off_in,
-    merged,
-    seconds_of,
 )
 from irrunner.errors import ActionDenied, TargetNotFound
 from irrunner.settings import Settings

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from irrunner.actions.contract import LookContext, Model
-from irrunner.actions.iam.trail import GLOBAL_REGION, KEPT, Event, lookup, regions_of
+from irrunner.actions.iam.trail import KEPT, Event, lookup, regions_of
 from irrunner.errors import ActionDenied, CredentialsInvalid, InvalidCall, TargetNotFound
 
 ARN: Final = re.compile(
@@ -98,7 +98,8 @@ def _long_term(ctx: LookContext, key_id: str, claim: Caller, account: str) -> Ca
     except (ActionDenied, TargetNotFound):  # what AWS says of a key that was deleted, too
         if not account:
             raise
-        return claim.model_copy(update={"type": claim.type or "IAMUser", "account_id": account})
+        kind = claim.type if claim.type == "Root" else "IAMUser"  # nobody else has long-term keys
+        return claim.model_copy(update={"type": kind, "account_id": account, "session_name": ""})
     name = str(answer.get("UserName") or "")
     kind = "Root" if name in ROOT_NAMES else "IAMUser"
     return Caller(type=kind, account_id=account, name="" if kind == "Root" else name, by_aws=True)
@@ -127,7 +128,6 @@ def _session(ctx: LookContext, key_id: str, claim: Caller, account: str) -> Call
             "service": service_of(issued),
             "source_key_id": issued.text("userIdentity", "accessKeyId"),
             "events": (*caller.events, issued.text("eventID")),
-            "by_aws": True,
         }
     )
 
@@ -140,10 +140,7 @@ def service_of(event: Event) -> str:
 
 def _first(ctx: LookContext, attribute: tuple[str, str], issuing: str = "") -> Event | None:
     """Return the latest event of an attribute, that of the issue of a session where one is asked for."""
-    home = GLOBAL_REGION.get(ctx.where.partition)
-    for region in dict.fromkeys((ctx.where.region, home, *regions_of(ctx))):
-        if region is None:
-            continue
+    for region in regions_of(ctx):
         try:
             events = lookup(ctx, region, attribute, ctx.now - KEPT + timedelta(minutes=1), 50).events
         except (ActionDenied, CredentialsInvalid):

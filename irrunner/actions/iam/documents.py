@@ -39,6 +39,12 @@ def text_of(document: Document) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
+def statements_of(document: Document | None) -> list[Any]:
+    """Return the statements of a policy; IAM accepts an object in place of a list of one."""
+    found = (document or {}).get("Statement") or []
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
 def inline_policy(api: ReadApi, operation: str, **names: str) -> Document | None:
     """Return an inline policy, None where there is none of this name.
 

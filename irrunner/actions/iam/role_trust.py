@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from irrunner.actions.contract import Call, LookContext, Model, Refused, Where
-from irrunner.actions.iam.documents import Document, on, text_of
+from irrunner.actions.iam.documents import Document, on, statements_of, text_of
 from irrunner.actions.iam.functions import LIST_FUNCTIONS, functions_of
 from irrunner.actions.iam.role_users import USERS_PERMISSIONS, Role, RoleUsers, read_role, read_users
 from irrunner.actions.ids import RoleName
@@ -121,7 +121,7 @@ class RestrictRoleTrust(SetValue[RestrictRoleTrustParams, TrustState]):
     def wanted(self, params: RestrictRoleTrustParams, state: TrustState) -> Document:
         """Return the trust policy with our deny; for everybody, the deny alone where both are too long."""
         deny = denial(params.mode, state.account_id)
-        kept = [item for item in _statements(state.value) if not _is_ours(item)]
+        kept = [item for item in statements_of(state.value) if not _is_ours(item)]
         extended = {"Version": "2012-10-17", **state.value, "Statement": [*kept, deny]}
         if params.mode == "deny-all" and _size(extended) > LIMIT_CHARACTERS:
             return {"Version": "2012-10-17", "Statement": [deny]}
@@ -130,7 +130,7 @@ class RestrictRoleTrust(SetValue[RestrictRoleTrustParams, TrustState]):
     def write(self, params: RestrictRoleTrustParams, state: TrustState, value: Any) -> tuple[Call, ...]:
         """Write a trust policy."""
         name = state.role.role_name
-        restricts = any(_is_ours(item) for item in _statements(value))
+        restricts = any(_is_ours(item) for item in statements_of(value))
         return (
             Call(
                 operation="iam:UpdateAssumeRolePolicy",
@@ -207,11 +207,6 @@ def denial(mode: str, account_id: str) -> dict[str, Any]:
         "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
     }
     return statement | {"Condition": outside}
-
-
-def _statements(document: Document) -> list[Any]:
-    found = document.get("Statement") or []
-    return [found] if isinstance(found, Mapping) else list(found)
 
 
 def _is_ours(statement: Any) -> bool:

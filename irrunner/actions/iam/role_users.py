@@ -17,7 +17,7 @@ from irrunner.actions.contract import (
     State,
     Where,
 )
-from irrunner.actions.iam.documents import Document, decoded, on
+from irrunner.actions.iam.documents import Document, decoded, on, statements_of
 from irrunner.actions.ids import InstanceId, RegionName, RoleName
 from irrunner.actions.registry import action
 from irrunner.clock import iso
@@ -200,12 +200,9 @@ def _instances(ctx: LookContext, region: str, profile_arns: frozenset[str]) -> s
 
 def other_principals(trust: Document) -> list[str]:
     """Return whom a trust policy allows beside EC2; ``NotPrincipal`` is everybody."""
-    statements = trust.get("Statement") or []
-    if isinstance(statements, Mapping):
-        statements = [statements]
     named = {
         name
-        for statement in statements
+        for statement in statements_of(trust)
         if isinstance(statement, Mapping) and statement.get("Effect") == "Allow"
         for name in _principals(statement)
     }

@@ -23,6 +23,7 @@ from irrunner.actions.contract import (
 )
 from irrunner.actions.iam.caller import Caller, claimed, known_by_key
 from irrunner.actions.iam.credential_kinds import ROUTES, Kind
+from irrunner.actions.iam.documents import statements_of
 from irrunner.actions.iam.functions import LIST_FUNCTIONS, functions_of
 from irrunner.actions.iam.role_users import Role, read_role, read_users
 from irrunner.actions.iam.trail import LOOKUP
@@ -218,7 +219,7 @@ def _kind_of_role(state: RouteCredentialState) -> Kind:
 
 
 def _only_federated(role: Role) -> bool:
-    statements = role.trust.get("Statement") or []
+    statements = statements_of(role.trust)
     allowing = [item for item in statements if isinstance(item, dict) and item.get("Effect") == "Allow"]
     return bool(allowing) and all(
         isinstance(item.get("Principal"), dict) and set(item["Principal"]) == {"Federated"}

@@ -69,8 +69,8 @@ class DenyAccountParams(Model):
     target_id: OrganizationTarget
     """The account, or an organisational unit with all that is in it."""
     template: Template = "deny-destruction"
-    """``all-but-responder``: everything, accounts only. ``deny-destruction``: what destroys data, keys, logs
-    or evidence. ``deny-root``: everything, to root users only."""
+    """``all-but-responder``: everything, in the incident's account only. ``deny-destruction``: what
+    destroys data, keys, logs or evidence. ``deny-root``: everything, to root users only."""
     break_glass_roles: list[RoleName] = Field(default_factory=list, max_length=10)
     """Roles of people that stay free, beside irrunner's own."""
 
@@ -89,6 +89,8 @@ class DenyAccountState(State):
     attached: bool
     attached_names: tuple[str, ...]
     is_management: bool
+    is_incident: bool
+    """Whether it is the incident's account, in which the responder acts."""
     enabled: bool
     """Whether service control policies are switched on in the organisation."""
 
@@ -146,7 +148,7 @@ class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
         if api is None:
             raise ActionDenied(
                 "service control policies are the management account's, and there is no access to it",
-                hint="set management.account_id and make its role (irrunner setup)",
+                hint="set management.account_id, and make the role management.role there",
             )
         content = content_of(params.template, ctx.where.partition, exemptions(ctx, params))
         name = name_of(params.template, content)
@@ -167,6 +169,7 @@ class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
             attached=bool(ident) and any(policy["Id"] == ident for policy in attached),
             attached_names=tuple(sorted(policy["Name"] for policy in attached)),
             is_management=own["MasterAccountId"] == params.target_id,
+            is_incident=ctx.where.account_id == params.target_id,
             enabled=any(kind["Type"] == TYPE and kind["Status"] == "ENABLED" for kind in types),
         )
 
@@ -230,10 +233,10 @@ def _refusal(params: DenyAccountParams, state: DenyAccountState) -> str | None:
         return f"{target} is the management account: no service control policy binds it; page its owner"
     if not state.enabled:
         return "service control policies are not switched on in this organisation (EnablePolicyType)"
-    if params.template == "all-but-responder" and target.startswith("ou-"):
+    if params.template == "all-but-responder" and not state.is_incident:
         return (
-            f"{target} is a unit: all-but-responder could lock out the account that irrunner is run from;"
-            " deny its accounts one by one"
+            f"{target} is not the incident's account: everything is denied only where the responder role is"
+            " known to work, lest the account that irrunner is run from is locked out"
         )
     if state.found is not None and state.found != state.content:
         return f"somebody has changed the policy {name} ({state.policy_id}): delete it, and try again"

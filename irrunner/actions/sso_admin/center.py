@@ -83,7 +83,7 @@ def find_permission_set(ctx: LookContext, params: OnePermissionSet) -> Permissio
     if ctx.management is None:
         raise ActionDenied(
             "Identity Center is the management account's, and there is no access to it",
-            hint="set management.account_id and make its role (irrunner setup)",
+            hint="set management.account_id, and make the role management.role there",
         )
     region = params.region or ctx.where.region
     api = ctx.management.in_region(region)

@@ -29,7 +29,7 @@ from irrunner.actions.contract import (
     Where,
 )
 from irrunner.actions.iam.documents import Document, decoded, inline_policy, text_of
-from irrunner.actions.iam.role_sessions import CLOCK_SKEW, cut_off_text, revocation
+from irrunner.actions.iam.role_sessions import CLOCK_SKEW, cut_off_text
 from irrunner.actions.ids import Instant
 from irrunner.actions.registry import action
 from irrunner.actions.sso_admin.center import (
@@ -42,6 +42,7 @@ from irrunner.actions.sso_admin.center import (
     latest,
     looks,
 )
+from irrunner.actions.sso_admin.denial import cut_off_in, merged, seconds_of
 from irrunner.clock import parse_iso
 from irrunner.errors import TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
@@ -51,17 +52,15 @@ ROLE_POLICY: Final = "AwsSSOInlinePolicy"
 ROLE_PATH: Final = "/aws-reserved/sso.amazonaws.com/"
 LIMIT_CHARACTERS: Final = 10_240
 """Source: Identity Center user guide, "AWS IAM Identity Center quotas"; IAM, inline policies of a role."""
-LONGEST: Final = timedelta(hours=12)
 SETTLING: Final = timedelta(minutes=1)
 """How long IAM may hide what Identity Center has provisioned."""
-_DURATION: Final = re.compile(r"PT(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+)S)?")
 
 
 class RevokePermissionSetParams(OnePermissionSet):
     """Parameters of ``aws.sso-admin.revoke-permission-set-sessions``."""
 
     issued_before: Instant | None = None
-    """Deny sessions issued before this; none: before the step began."""
+    """Deny sessions issued before this; none, or an instant to come: before the step began."""
 
 
 class RevokePermissionSetState(State):
@@ -149,7 +148,8 @@ class RevokePermissionSetSessions(Action[RevokePermissionSetParams, RevokePermis
         accounts = found.api.pages("sso-admin:ListAccountsForProvisionedPermissionSet", "AccountIds", **names)
         role = _role_of(ctx, found)
         request = _provisioning(ctx, found)
-        before = parse_iso(params.issued_before) if params.issued_before else ctx.started + CLOCK_SKEW
+        latest_cut = ctx.started + CLOCK_SKEW
+        before = min(parse_iso(params.issued_before), latest_cut) if params.issued_before else latest_cut
         return RevokePermissionSetState(
             region=found.region,
             instance_arn=found.instance_arn,
@@ -220,46 +220,6 @@ class RevokePermissionSetSessions(Action[RevokePermissionSetParams, RevokePermis
         cut_off = cut_off_in(after.policy)
         longest = timedelta(seconds=max(before.session_s, after.session_s))
         return None if cut_off is None else cut_off + longest
-
-
-def seconds_of(duration: str) -> int:
-    """Return an ISO 8601 duration of hours, minutes and seconds; what is none counts as the longest."""
-    found = _DURATION.fullmatch(duration)
-    if found is None:
-        return int(LONGEST.total_seconds())
-    hours, minutes, seconds = (int(found[name] or 0) for name in "hms")
-    return hours * 3600 + minutes * 60 + seconds or int(LONGEST.total_seconds())
-
-
-def merged(policy: Document | None, cut_off: str) -> Document:
-    """Return an inline policy with our deny in place of an earlier one of ours."""
-    ours = revocation(cut_off)
-    kept = [item for item in _statements(policy) if not _is_ours(item)]
-    return {**ours, **(policy or {}), "Statement": [*kept, *ours["Statement"]]}
-
-
-def cut_off_in(policy: Document | None) -> datetime | None:
-    """Return the cut-off of our deny in a policy; None where there is none, or it says anything else."""
-    for statement in _statements(policy):
-        if not _is_ours(statement):
-            continue
-        try:
-            text = statement["Condition"]["DateLessThan"]["aws:TokenIssueTime"]
-            cut_off = parse_iso(text)
-        except (KeyError, TypeError, ValueError):
-            return None
-        return cut_off if statement == revocation(text)["Statement"][0] else None
-    return None
-
-
-def _statements(policy: Document | None) -> list[Any]:
-    found = (policy or {}).get("Statement") or []
-    return [found] if isinstance(found, Mapping) else list(found)
-
-
-def _is_ours(statement: Any) -> bool:
-    ours = revocation("")["Statement"][0]["Sid"]
-    return isinstance(statement, Mapping) and statement.get("Sid") == ours
 
 
 def _role_of(ctx: LookContext, found: PermissionSet) -> Mapping[str, Any]:

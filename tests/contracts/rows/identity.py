@@ -47,6 +47,21 @@ def instance_session(bench: Bench) -> Values:
     return {"access_key_id": STOLEN}
 
 
+def user_session(bench: Bench) -> Values:
+    """A session that alice's key has made, and used."""
+    key_id = bench.resources["access_key_id"]
+    made = client_of(bench, "sts", key_id).get_session_token()["Credentials"]
+    return {"access_key_id": made["AccessKeyId"]}
+
+
+def identity_center_session(bench: Bench) -> Values:
+    """A session of a permission set's role."""
+    assignment(bench)
+    backend = center(bench.world.organisation.management, bench.world.region)
+    role_ = role_name(backend.permission_sets[0])
+    return {"principal_arn": f"arn:aws:sts::{bench.account}:assumed-role/{role_}/alice@example.com"}
+
+
 def persistence(bench: Bench) -> Values:
     """Alice's key makes another user, with a key, which makes a third."""
     key_id = bench.resources["access_key_id"]
@@ -179,6 +194,8 @@ def erase_secret(bench: Bench, values: Values) -> None:
 ROWS = (
     Row("aws.iam.route-credential", user_key, None),
     Row("aws.iam.route-credential", instance_session, erase_named_role, name="instance"),
+    Row("aws.iam.route-credential", user_session, None, name="user-session"),
+    Row("aws.iam.route-credential", identity_center_session, None, name="identity-center"),
     Row("aws.iam.route-credential", role_by_arn, erase_named_role, name="role"),
     Row("aws.iam.find-principal-changes", persistence, None),
     Row("aws.iam.list-mfa-devices", user, erase_user),
@@ -201,6 +218,10 @@ ROWS = (
     Row(
         "aws.organizations.deny-account", known_policy, None,
         operations=("organizations:AttachPolicy",), name="known-policy",
+    ),
+    Row(
+        "aws.organizations.deny-account", lambda bench: {**member(bench), "template": "all-but-responder"},
+        None, operations=("organizations:CreatePolicy", "organizations:AttachPolicy"), name="everything",
     ),
     Row(
         "aws.sso-admin.remove-account-assignment", assignment, erase_permission_set,
