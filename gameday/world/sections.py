@@ -16,8 +16,10 @@ from gameday.world import (
     autoscaling,
     cloudtrail,
     clusters,
+    config,
     containers,
     dns_firewall,
+    dynamodb,
     flow_logs,
     functions,
     guardduty,
@@ -30,6 +32,7 @@ from gameday.world import (
     scp,
     secrets,
     securityhub,
+    ssm,
 )
 
 
@@ -64,6 +67,8 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("trails", "cloudtrail", cloudtrail.show_trails),
     Section("databases", "rds", rds.show_databases),
     Section("database_snapshots", "rds", rds.show_snapshots),
+    Section("remediations", "config", config.show_remediations),
+    Section("tables", "dynamodb", dynamodb.show_tables),
     Section("functions", "lambda", functions.show_functions),
     Section("event_source_mappings", "lambda", functions.show_mappings),
     Section("ecs_tasks", "ecs", containers.show_tasks),
@@ -73,6 +78,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("guardduty_findings", "guardduty", guardduty.shown_findings),
     Section("securityhub_findings", "securityhub", securityhub.shown_findings),
     Section("sns_messages", "sns", messages.shown_messages),
+    Section("ssm_commands", "ssm", ssm.shown_commands),
     Section("events", "events", messages.shown_events),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
