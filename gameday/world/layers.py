@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from gameday.world import cloudtrail, ebs, ec2, guardduty, iam, kms, locks, organizations, rds, s3, sts, tags
+from gameday.world import (
+    cloudtrail,
+    config,
+    ebs,
+    ec2,
+    guardduty,
+    iam,
+    kms,
+    locks,
+    organizations,
+    rds,
+    s3,
+    sts,
+    tags,
+)
 from gameday.world.services import StrictLayer
 
 LAYERS: Final[tuple[StrictLayer, ...]] = (
@@ -20,4 +34,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     s3.LAYER,
     cloudtrail.LAYER,
     rds.LAYER,
+    config.LAYER,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import cloudtrail, rds
+from gameday.world import cloudtrail, config, rds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("trails", "cloudtrail", cloudtrail.show_trails),
     Section("databases", "rds", rds.show_databases),
     Section("database_snapshots", "rds", rds.show_snapshots),
+    Section("remediations", "config", config.show_remediations),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

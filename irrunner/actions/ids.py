@@ -135,3 +135,20 @@ DbSnapshotArn = Annotated[
         "arn:aws:rds:eu-central-1:111122223333:snapshot:orders-2026-01-01",
     ),
 ]
+KmsKeyId = Annotated[
+    str,
+    *_id(
+        rf"(?:{_PARTITION}:kms:{_REGION}:\d{{12}}:key/)?(?:mrk-[0-9a-f]{{32}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})",
+        "the id or ARN of a KMS key (an alias may be moved meanwhile)",
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+]
+ConfigRuleName = Annotated[
+    str, *_id(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?", "an AWS Config rule name", "s3-public-read")
+]
+ResourceType = Annotated[
+    str, *_id(r"AWS::[A-Za-z0-9]{1,64}(?:::[A-Za-z0-9]{1,64}){1,2}", "a resource type", "AWS::S3::Bucket")
+]
+ResourceId = Annotated[
+    str, *_id(r"[\x21-\x7e]{1,768}", "an id by which AWS Config knows a resource", "acme-customer-data")
+]

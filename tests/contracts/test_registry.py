@@ -25,7 +25,7 @@ VERBS = {
     "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
     "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
     "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",
-    "make",
+    "cancel", "get", "make",
     "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict", "revoke", "rotate",
     "route", "run", "scale", "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag",
     "terminate", "throttle", "unblock", "update", "verify", "whoami",
