@@ -34,6 +34,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.rds.copy-snapshot-to-forensics": "irrunner.actions.rds.copy_to_forensics",
     "aws.rds.isolate-database": "irrunner.actions.rds.isolate",
     "aws.rds.make-private": "irrunner.actions.rds.make_private",
+    "aws.rds.restrict-snapshot": "irrunner.actions.rds.restrict_snapshot",
     "aws.rds.rotate-master-password": "irrunner.actions.rds.rotate_password",
     "aws.rds.snapshot-database": "irrunner.actions.rds.snapshot_database",
     "aws.s3.block-public-access": "irrunner.actions.s3.block_public_access",
