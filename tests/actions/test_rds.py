@@ -135,7 +135,7 @@ def test_names_of_snapshots_are_legal_and_their_steps_own(source_id: str) -> Non
     """RDS refuses long names and double hyphens; another step's snapshot is never taken for ours."""
     name = snapshot_name(source_id, "run/step[1]")
 
-    assert len(name) <= 255
+    assert len(name) <= 63
     assert "--" not in name
     assert name == snapshot_name(source_id, "run/step[1]") != snapshot_name(source_id, "run/step[2]")
 
