@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import cloudtrail, config, rds
+from gameday.world import cloudtrail, config, dynamodb, rds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("databases", "rds", rds.show_databases),
     Section("database_snapshots", "rds", rds.show_snapshots),
     Section("remediations", "config", config.show_remediations),
+    Section("tables", "dynamodb", dynamodb.show_tables),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""
 

@@ -14,6 +14,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.cloudtrail.start-logging": "irrunner.actions.cloudtrail.start_logging",
     "aws.config.get-resource-history": "irrunner.actions.config.resource_history",
     "aws.config.start-remediation": "irrunner.actions.config.start_remediation",
+    "aws.dynamodb.enable-protection": "irrunner.actions.dynamodb.protection",
     "aws.ebs.await-snapshots": "irrunner.actions.ebs.await_snapshots",
     "aws.ebs.copy-to-forensics": "irrunner.actions.ebs.copy_to_forensics",
     "aws.ebs.snapshot-instance": "irrunner.actions.ebs.snapshot_instance",

@@ -152,3 +152,4 @@ ResourceType = Annotated[
 ResourceId = Annotated[
     str, *_id(r"[\x21-\x7e]{1,768}", "an id by which AWS Config knows a resource", "acme-customer-data")
 ]
+TableName = Annotated[str, *_id(r"[A-Za-z0-9_.-]{3,255}", "a DynamoDB table name", "orders")]
