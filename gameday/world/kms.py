@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gameday.world import keys, seam
@@ -17,6 +17,7 @@ from gameday.world.refusals import Refusal, denied
 from gameday.world.services import Scene, StrictLayer
 
 _ROLE: Final = re.compile(r"arn:[^:]+:iam::(?P<account>[0-9]{12}):role/(?:.*/)?(?P<name>[^/]+)")
+_DELETION_DAYS: Final = 30
 _ANSWERED: Final = ("GranteePrincipal", "RetiringPrincipal", "Operations", "Constraints")
 
 
@@ -50,6 +51,54 @@ def create_grant(scene: Scene) -> Mapping[str, Any]:
     return {"GrantId": grant.id, "GrantToken": grant.token}
 
 
+def enable_key(scene: Scene) -> Mapping[str, Any]:
+    """Enable a key; moto takes its id only, not its ARN."""
+    key = _own_key(scene, pending=False)
+    key.enabled, key.key_state = True, "Enabled"
+    return {}
+
+
+def disable_key(scene: Scene) -> Mapping[str, Any]:
+    """Disable a key."""
+    key = _own_key(scene, pending=False)
+    key.enabled, key.key_state = False, "Disabled"
+    return {}
+
+
+def schedule_key_deletion(scene: Scene) -> Mapping[str, Any]:
+    """Schedule a key to be deleted, by the world's time."""
+    key = _own_key(scene, pending=False)
+    days = int(scene.params.get("PendingWindowInDays") or _DELETION_DAYS)
+    key.enabled, key.key_state = False, "PendingDeletion"
+    key.deletion_date = (scene.realm.clock.now() + timedelta(days=days)).replace(tzinfo=None)
+    return {"KeyId": key.arn, "DeletionDate": key.deletion_date, "KeyState": key.key_state}
+
+
+def cancel_key_deletion(scene: Scene) -> Mapping[str, Any]:
+    """Keep a key, disabled."""
+    key = _own_key(scene, pending=True)
+    key.key_state, key.deletion_date = "Disabled", None
+    return {"KeyId": key.arn}
+
+
+def _own_key(scene: Scene, *, pending: bool) -> Any:
+    """Return a key whose state may be changed so.
+
+    Raises:
+        Refusal: If it is none of the account, an AWS managed one, or in a state that does not allow it.
+
+    Source: KMS developer guide, "Key states of AWS KMS keys", table of operations.
+    """
+    key = keys.resolve(scene.account, scene.region, scene.params.get("KeyId", ""))
+    if key is None or key.account_id != scene.account:
+        raise Refusal("NotFoundException", f"Key '{scene.params.get('KeyId')}' does not exist")
+    if keys.is_aws_managed(key):
+        raise denied("json", scene.principal.arn, scene.request.action)
+    if (key.key_state == "PendingDeletion") != pending:
+        raise Refusal("KMSInvalidStateException", f"{key.arn} is {key.key_state}.")
+    return key
+
+
 def _same_grant(key: Any, params: Mapping[str, Any]) -> Any | None:
     if not params.get("Name"):
         return None
@@ -70,4 +119,13 @@ def _check_principal(arn: str) -> None:
         raise Refusal("InvalidArnException", "ARN does not refer to a valid principal")
 
 
-LAYER: Final = StrictLayer(answers={"kms:DescribeKey": describe_key, "kms:CreateGrant": create_grant})
+LAYER: Final = StrictLayer(
+    answers={
+        "kms:DescribeKey": describe_key,
+        "kms:CreateGrant": create_grant,
+        "kms:EnableKey": enable_key,
+        "kms:DisableKey": disable_key,
+        "kms:ScheduleKeyDeletion": schedule_key_deletion,
+        "kms:CancelKeyDeletion": cancel_key_deletion,
+    }
+)

@@ -41,6 +41,19 @@ from gameday.world import (
     sts,
     tags,
     termination,
+    cloudtrail,
+    config,
+    ebs,
+    ec2,
+    guardduty,
+    iam,
+    kms,
+    locks,
+    organizations,
+    rds,
+    s3,
+    sts,
+    tags,
 )
 from gameday.world.services import StrictLayer
 

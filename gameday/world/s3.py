@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 from gameday.world import seam
 from gameday.world.refusals import Refusal, denied
 from gameday.world.services import Scene, StrictLayer
 
+_PAGE: Final = 1000
 POLICY_BYTES: Final = 20 * 1024
 _SETTINGS: Final = (
     "GetBucketAcl", "GetBucketEncryption", "GetBucketLifecycleConfiguration", "GetBucketLogging",
@@ -60,6 +62,29 @@ def get_policy_status(scene: Scene) -> Mapping[str, Any] | None:
     """Say whether a policy is public."""
     text = _text(_bucket(scene).policy)
     return {"PolicyStatus": {"IsPublic": is_public(text)}} if text else None
+
+
+def list_object_versions(scene: Scene) -> Mapping[str, Any] | None:
+    """List versions and delete markers with encoded keys; moto fails on keys that XML cannot hold."""
+    params = scene.params
+    if params.get("Delimiter"):
+        return None
+    size = min(int(params.get("MaxKeys") or _PAGE), _PAGE)
+    entries = _after(_versions(_bucket(scene), params.get("Prefix") or ""), params)
+    encoded = params.get("EncodingType") == "url"
+    shown = [_entry(version, latest=latest, encoded=encoded) for version, latest in entries[:size]]
+    told: dict[str, Any] = {
+        "Name": params["Bucket"],
+        "IsTruncated": len(entries) > size,
+        "MaxKeys": size,
+        "Versions": [entry for entry in shown if "Size" in entry],
+        "DeleteMarkers": [entry for entry in shown if "Size" not in entry],
+    }
+    if encoded:
+        told["EncodingType"] = "url"
+    if told["IsTruncated"]:
+        told |= {"NextKeyMarker": shown[-1]["Key"], "NextVersionIdMarker": shown[-1]["VersionId"]}
+    return told
 
 
 def is_public(text: str | None) -> bool:
@@ -118,6 +143,37 @@ def _statements(text: str | None) -> list[dict[str, Any]]:
     return [statement for statement in found if isinstance(statement, dict)]
 
 
+def _versions(bucket: Any, prefix: str) -> list[tuple[Any, bool]]:
+    """Return versions by key, the newest of each first, and whether it is that."""
+    return [
+        (version, number == 0)
+        for name, versions in sorted(bucket.keys.iterlists(), key=lambda item: str(item[0]))
+        if name.startswith(prefix)
+        for number, version in enumerate(reversed(list(versions)))
+    ]
+
+
+def _after(entries: list[tuple[Any, bool]], params: Mapping[str, Any]) -> list[tuple[Any, bool]]:
+    """Return what follows the markers."""
+    key, version_id = params.get("KeyMarker"), params.get("VersionIdMarker")
+    if not key:
+        return entries
+    if not version_id:
+        return [entry for entry in entries if entry[0].name > key]
+    places = [(version.name, str(version.version_id)) for version, _ in entries]
+    return entries[places.index((key, version_id)) + 1 :]
+
+
+def _entry(version: Any, *, latest: bool, encoded: bool) -> dict[str, Any]:
+    entry = {
+        "Key": quote_plus(version.name) if encoded else version.name,
+        "VersionId": str(version.version_id),
+        "IsLatest": latest,
+        "LastModified": version.last_modified,
+    }
+    return entry | ({"Size": version.size} if hasattr(version, "size") else {})
+
+
 def _text(policy: Any) -> str | None:
     return policy.decode() if isinstance(policy, bytes) else policy
 
@@ -131,6 +187,9 @@ LAYER: Final = StrictLayer(
         **{f"s3:{name}": (own_bucket,) for name in _SETTINGS},
         "s3:PutBucketPolicy": (own_bucket, valid_policy),
     },
-    answers={"s3:GetBucketPolicyStatus": get_policy_status},
+    answers={
+        "s3:GetBucketPolicyStatus": get_policy_status,
+        "s3:ListObjectVersions": list_object_versions,
+    },
     effects={"s3:PutBucketPolicy": spell_policy},
 )

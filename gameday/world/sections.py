@@ -34,6 +34,7 @@ from gameday.world import (
     securityhub,
     ssm,
 )
+from gameday.world import cloudtrail, config, dynamodb, rds
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,14 @@ BucketName = Annotated[
         "acme-customer-data",
     ),
 ]
+PrincipalArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/(?:[!-#%-)+->@-~]{{0,510}}/)?[A-Za-z0-9_+=,.@-]{{1,64}}",
+        "the ARN of an IAM role or user, without wildcards",
+        "arn:aws:iam::111122223333:role/break-glass",
+    ),
+]
 TrailName = Annotated[
     str,
     *_id(

@@ -88,6 +88,7 @@ CONFLICT = _words(
 NOT_FOUND = _words(
     """
     AssociationDoesNotExist AWSOrganizationsNotInUseException DoesNotExistException InvocationDoesNotExist
+    ResourceNotDiscoveredException
     OrganizationsNotInUseException UnknownResourceException WAFNonexistentItemException ReportNotPresent
     PolicyNotAttachedException ReportExpired
     """

@@ -15,6 +15,11 @@ from irrunner.actions.rds.copy_to_forensics import CopySnapshotToForensics
 from irrunner.actions.rds.databases import Database, OneDatabase, find_database, not_now
 from irrunner.actions.rds.isolate import IsolateDatabase, IsolateDatabaseState
 from irrunner.actions.rds.make_private import MakePrivate, MakePrivateState, OneInstance
+from irrunner.actions.rds.restrict_snapshot import (
+    RestrictSnapshot,
+    RestrictSnapshotParams,
+    RestrictSnapshotState,
+)
 from irrunner.actions.rds.rotate_password import (
     RotateMasterPassword,
     RotateMasterPasswordParams,
@@ -130,7 +135,7 @@ def test_names_of_snapshots_are_legal_and_their_steps_own(source_id: str) -> Non
     """RDS refuses long names and double hyphens; another step's snapshot is never taken for ours."""
     name = snapshot_name(source_id, "run/step[1]")
 
-    assert len(name) <= 255
+    assert len(name) <= 63
     assert "--" not in name
     assert name == snapshot_name(source_id, "run/step[1]") != snapshot_name(source_id, "run/step[2]")
 
@@ -298,3 +303,19 @@ def test_no_password_passes_through_us(state: RotateMasterPasswordState, flag: s
 def test_where_a_rotation_is_not_begun(state: RotateMasterPasswordState, kind: type) -> None:
     """A replica, a broken secret, one that is at it, one that is new."""
     assert isinstance(RotateMasterPassword().decide(ROTATE, state), kind)
+
+
+def test_partners_keep_a_snapshot_and_the_public_does_not() -> None:
+    """One call: nothing is added, and who may stay is not taken off and put back."""
+    state = RestrictSnapshotState(
+        target=SNAPSHOT_ARN, value=["111122223333", FORENSIC, "all"], snapshot_id="found", kind="instance"
+    )
+    params = RestrictSnapshotParams(snapshot_arn=SNAPSHOT_ARN, keep_account_ids=(FORENSIC,))
+
+    decision = RestrictSnapshot().decide(params, state)
+
+    assert isinstance(decision, Act)
+    (call,) = decision.calls
+    assert call.params["ValuesToRemove"] == ["111122223333", "all"]
+    assert "ValuesToAdd" not in call.params
+    assert "everyone" in call.summary

@@ -20,6 +20,7 @@ from irrunner.actions.s3.deny_access import (
 )
 from irrunner.actions.s3.policy import canonical, parsed
 from irrunner.actions.s3.versioning import EnableVersioning, VersioningState
+from irrunner.actions.undo import view_undo
 from irrunner.testing import FakeApi
 
 ACCOUNT = "123456789012"
@@ -64,6 +65,8 @@ def put(decision: Any) -> dict[str, Any]:
         {"principals": ["*"]},
         {"principals": ["arn:aws:iam::123456789012:root"]},
         {"everyone_but": ["arn:aws:iam::*:role/x"]},
+        {"everyone_but": ["arn:aws:iam::123456789012:role/*/x"]},
+        {"principals": ["arn:aws:iam::123456789012:role/${aws:username}/x"]},
         {"account_ids": ["1234"]},
     ],
 )
@@ -229,6 +232,40 @@ def test_a_listing_is_bounded_and_says_so(driver: Any) -> None:
     assert (found.written_count, found.delete_marker_count, found.written_bytes) == (300, 300, 1500)
     assert (found.complete, found.next_key, len(found.changes)) == (False, "300", LISTED)
     assert found.changes[0].at > found.changes[-1].at
+
+
+def test_encoded_keys_go_on_from_where_they_are(driver: Any) -> None:
+    """The marker of an encoded page is encoded, too; the next request wants it plain."""
+    entry = {"Key": "a+b%2Bc", "Size": 1, "LastModified": START, "VersionId": "v", "IsLatest": True}
+    pages = [
+        {"Versions": [entry], "EncodingType": "url", "IsTruncated": True, "NextKeyMarker": "a+b%2Bc"},
+        {"Versions": [entry], "EncodingType": "url", "IsTruncated": False},
+    ]
+    api = FakeApi(
+        {"s3:ListObjectVersions": lambda **_: pages.pop(0), "s3:GetBucketVersioning": lambda **_: {}}
+    )
+    params = ChangedObjectsParams(bucket_name="acme-data", since=START, until=START + timedelta(days=1))
+
+    found = ListChangedObjects().look(driver.context(api), params).found
+
+    asked = [given for operation, given in api.calls if operation == "s3:ListObjectVersions"]
+    assert [given.get("KeyMarker") for given in asked] == [None, "a b+c"]
+    assert found.changes[0].key == "a%20b%2Bc"
+
+
+def test_undo_takes_out_our_statement_and_no_other() -> None:
+    """Others changed the policy meanwhile: that is not drift, and it stays."""
+    ours = DENY.wanted(NAMED, policy_state())
+    theirs = {"Sid": "theirs", "Effect": "Allow"}
+    before, after = policy_state(), policy_state(value=ours, policy={"Statement": [ours]})
+    now = policy_state(value=ours, policy={"Version": "2012-10-17", "Statement": [ours, theirs]})
+
+    view = view_undo(DENY, NAMED, before, after, now)
+    alone = view_undo(DENY, NAMED, before, after, after)
+
+    assert view.drift == ()
+    assert json.loads(view.calls[0].params["Policy"])["Statement"] == [theirs]
+    assert alone.calls[0].operation == "s3:DeleteBucketPolicy"
 
 
 def test_keys_cannot_write_to_a_terminal(driver: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from irrunner.actions.contract import Permission
 from irrunner.aws.api import CloudApi
+from irrunner.aws.clients import _to_bare_host
 from irrunner.aws.cloud import BotoCloud
 from irrunner.aws.operations import ReadOnlyApi
 from irrunner.errors import (
@@ -170,3 +172,20 @@ def test_rejected_base_key_is_a_credentials_error(aws: Aws, cloud: BotoCloud) ->
     )
     with pytest.raises(CredentialsInvalid):
         cloud.base().call("ec2:DescribeRegions")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reached"),
+    [
+        ("http://333333333333.127.0.0.1:5000/v20180820/x", "http://127.0.0.1:5000/v20180820/x"),
+        ("http://127.0.0.1:5000/v20180820/x", "http://127.0.0.1:5000/v20180820/x"),
+        ("http://444444444444.127.0.0.1:5000/x", "http://444444444444.127.0.0.1:5000/x"),
+    ],
+)
+def test_an_account_before_a_loopback_address_is_taken_off(asked: str, reached: str) -> None:
+    """S3 Control's hosts begin with the account, by which no machine is found here."""
+    request = AWSRequest("GET", asked, headers={"x-amz-account-id": "333333333333"})
+
+    _to_bare_host(request)
+
+    assert request.url == reached

@@ -58,7 +58,7 @@ class StartLoggingOutputs(Model):
     "aws.cloudtrail.start-logging",
     title="Let a stopped trail record again",
     phase=Phase.CONTAINMENT,
-    risk=Risk.DISRUPTIVE,
+    risk=Risk.NONE,
     timeout_s=120.0,
     consistency_s=10.0,
     permissions=(

@@ -87,7 +87,14 @@ class CopySnapshotOutputs(Model):
             for kind, _, any_ in _KINDS
             for name in (f"Copy{kind}Snapshot", "AddTagsToResource")
         ),
-        *(Permission(name, _ANY_KEY, scope="forensics", use="act") for name in _KEY_USE),
+        *(Permission(name, _ANY_KEY, scope="forensics", use="act") for name in _KEY_USE[1:]),
+        Permission(
+            "kms:CreateGrant",
+            _ANY_KEY,
+            scope="forensics",
+            use="act",
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="The copy is evidence, which undo never deletes; what was lent was taken back by the step.",

@@ -30,8 +30,10 @@ USABLE: Final = frozenset({"available", "storage-optimization"})
 """States in which RDS takes a change or a snapshot."""
 STUCK: Final = frozenset(
     {
-        "deleting", "failed", "inaccessible-encryption-credentials", "incompatible-network",
-        "incompatible-parameters", "incompatible-restore", "restore-error", "stopped", "storage-full",
+        "deleting", "failed", "inaccessible-encryption-credentials",
+        "inaccessible-encryption-credentials-recoverable", "incompatible-create", "incompatible-network",
+        "incompatible-option-group", "incompatible-parameters", "incompatible-restore",
+        "insufficient-capacity", "restore-error", "stopped", "storage-full",
     }
 )  # fmt: skip
 """States that do not pass by themselves; all others do.

@@ -48,6 +48,7 @@ from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 _SECRETS = "arn:{partition}:secretsmanager:{region}:{account}:secret:rds!*"
 _KEYS = "arn:{partition}:kms:{region}:{account}:key/*"
+_BY_SECRETS_MANAGER = {"StringLike": {"kms:ViaService": "secretsmanager.*"}}
 
 
 class RotateMasterPasswordParams(OneDatabase):
@@ -95,7 +96,11 @@ class RotateMasterPasswordOutputs(Model):
             Permission(f"secretsmanager:{operation}", _SECRETS, use="act")
             for operation in ("CreateSecret", "TagResource", "RotateSecret")
         ),
-        *(Permission(f"kms:{operation}", _KEYS, use="act") for operation in ("DescribeKey", "CreateGrant")),
+        Permission("kms:DescribeKey", _KEYS, use="act"),
+        *(
+            Permission(f"kms:{operation}", _KEYS, use="act", conditions=_BY_SECRETS_MANAGER)
+            for operation in ("CreateGrant", "Decrypt", "GenerateDataKey")
+        ),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="The old password is the one that leaked; nobody keeps it, and it is not to come back.",

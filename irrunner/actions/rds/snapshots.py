@@ -29,7 +29,8 @@ DESCRIBE_SNAPSHOTS: Final = (
     Permission("rds:DescribeDBSnapshots", SNAPSHOTS[0]),
     Permission("rds:DescribeDBClusterSnapshots", SNAPSHOTS[1]),
 )
-_NAME_CHARACTERS: Final = 255
+_NAME_CHARACTERS: Final = 63
+"""Longest name of a DB cluster snapshot; a DB snapshot's may have 255 characters."""
 _DIGEST_CHARACTERS: Final = 16
 
 
@@ -84,7 +85,8 @@ def snapshot_name(source_id: str, marker: str, purpose: str = "") -> str:
     """
     digest = hashlib.sha256(f"{marker} {purpose} {source_id}".encode()).hexdigest()[:_DIGEST_CHARACTERS]
     room = _NAME_CHARACTERS - len("irrunner--") - _DIGEST_CHARACTERS
-    return f"irrunner-{source_id[:room].strip('-')}-{digest}"
+    plain = source_id.lower().removeprefix("irrunner-")[:room].strip("-")
+    return f"irrunner-{plain}-{digest}"
 
 
 def tags(marker: str, *, drill: bool) -> list[dict[str, str]]:

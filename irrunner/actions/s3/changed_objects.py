@@ -1,8 +1,8 @@
 """``aws.s3.list-changed-objects``: which object versions were written or deleted in a window of time.
 
 S3 lists by key, not by time: the whole bucket (or prefix) must be read, so the reading is bounded and an
-answer says whether it is complete. Keys are the attacker's to choose; they stay URL-encoded, as S3 sends
-them, so that none can write to a terminal or a report.
+answer says whether it is complete. Keys are the attacker's to choose; S3 is asked to URL-encode them (XML
+cannot hold them all), and so they are handed on, so that none can write to a terminal or a report.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
@@ -161,7 +161,7 @@ class _Tally:
 
     def add(self, page: Mapping[str, Any]) -> None:
         """Count a page."""
-        encoded = page.get("EncodingType") == "url"
+        encoded = _is_encoded(page)
         for name, deleted in (("Versions", False), ("DeleteMarkers", True)):
             for entry in page.get(name) or ():
                 self.read_count += 1
@@ -178,9 +178,8 @@ class _Tally:
         self.written_count += not deleted
         self.written_bytes += size
         self.delete_marker_count += deleted
-        key = str(entry["Key"])
         change = Change(
-            key=key if encoded else quote(key),
+            key=quote(_raw(entry["Key"], encoded=encoded)),
             version_id=str(entry.get("VersionId") or "null"),
             at=iso(entry["LastModified"]),
             size_bytes=size,
@@ -195,7 +194,12 @@ def _pages(ctx: LookContext, params: ChangedObjectsParams) -> Iterator[Mapping[s
     place: dict[str, str] = {}
     for _ in range(-(-params.max_versions // PAGE)):
         page = ctx.api.call(
-            "s3:ListObjectVersions", **of(ctx, params), Prefix=params.prefix, MaxKeys=PAGE, **place
+            "s3:ListObjectVersions",
+            **of(ctx, params),
+            Prefix=params.prefix,
+            MaxKeys=PAGE,
+            EncodingType="url",
+            **place,
         )
         yield page
         following = _next(page)
@@ -208,4 +212,15 @@ def _next(page: Mapping[str, Any]) -> dict[str, str]:
     """Return the markers of the page after this one, none at the end."""
     if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
         return {}
-    return {name: page[f"Next{name}"] for name in ("KeyMarker", "VersionIdMarker") if page.get(f"Next{name}")}
+    place = {"KeyMarker": _raw(page["NextKeyMarker"], encoded=_is_encoded(page))}
+    version = page.get("NextVersionIdMarker")
+    return {**place, "VersionIdMarker": version} if version else place
+
+
+def _is_encoded(page: Mapping[str, Any]) -> bool:
+    return page.get("EncodingType") == "url"
+
+
+def _raw(key: str, *, encoded: bool) -> str:
+    """Return a key as it is; S3 writes a blank as ``+``."""
+    return unquote_plus(key) if encoded else str(key)

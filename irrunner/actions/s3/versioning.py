@@ -43,7 +43,7 @@ class VersioningOutputs(Model):
     "aws.s3.enable-versioning",
     title="Keep the old versions of a bucket's objects",
     phase=Phase.CONTAINMENT,
-    risk=Risk.DISRUPTIVE,
+    risk=Risk.NONE,
     timeout_s=120.0,
     consistency_s=10.0,
     permissions=(

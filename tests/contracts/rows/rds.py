@@ -118,6 +118,27 @@ def snapshot_of_cluster(kind: str) -> Callable[[Bench], Values]:
     return arrange
 
 
+def public(bench: Bench) -> Values:
+    """A snapshot that everyone may restore, and two accounts, one of which is a partner."""
+    values = snapshot_of_instance("unencrypted")(bench)
+    sharing = backend(bench).database_snapshots["found"].attributes
+    sharing["restore"] = ["111122223333", "444455556666", "all"]
+    return {**values, "keep_account_ids": ["444455556666"]}
+
+
+def lent(bench: Bench) -> Values:
+    """A cluster's snapshot that another account may restore."""
+    values = snapshot_of_cluster("customer")(bench)
+    backend(bench).cluster_snapshots["found"].attributes["restore"] = ["111122223333"]
+    return values
+
+
+def share_again(bench: Bench, values: Values) -> None:
+    """Somebody shares the snapshots with somebody else."""
+    for snapshot in (*backend(bench).database_snapshots.values(), *backend(bench).cluster_snapshots.values()):
+        snapshot.attributes["restore"] = ["777788889999"]
+
+
 def automated(bench: Bench) -> Values:
     """A snapshot that RDS made by itself, which it does not share."""
     values = snapshot_of_instance("customer")(bench)
@@ -185,6 +206,14 @@ ROWS = (
         for kind, arrange in DATABASES.items()
     ),
     Row("aws.rds.make-private", instance, erase_databases, operations=(MODIFY["instance"],)),
+    Row(
+        "aws.rds.restrict-snapshot", public, erase_snapshots,
+        operations=("rds:ModifyDBSnapshotAttribute",), drift=share_again, name="public",
+    ),
+    Row(
+        "aws.rds.restrict-snapshot", lent, erase_snapshots,
+        operations=("rds:ModifyDBClusterSnapshotAttribute",), drift=share_again, name="cluster",
+    ),
     *(
         Row(
             "aws.rds.rotate-master-password", how(arrange), erase_databases,

@@ -59,3 +59,18 @@ def test_a_shared_key_is_described_from_the_other_account(world: World, kms: Any
         forensics.describe_key(KeyId=shared)["KeyMetadata"]["AWSAccountId"] == world.resources["account_id"]
     )
     assert refused(forensics.describe_key, KeyId=own) == "AccessDeniedException"
+
+
+def test_states_change_as_kms_lets_them(world: World, member: str, kms: Any, refused: Refused) -> None:
+    """By ARN, too; a key that is to be deleted is neither enabled nor disabled."""
+    key = kms.describe_key(KeyId="alias/app-data")["KeyMetadata"]["Arn"]
+    managed = kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"]
+
+    assert refused(kms.cancel_key_deletion, KeyId=key) == "KMSInvalidStateException"
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert refused(kms.enable_key, KeyId=key) == "KMSInvalidStateException"
+    kms.cancel_key_deletion(KeyId=key)
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
+    kms.enable_key(KeyId=key)
+    assert refused(kms.disable_key, KeyId=managed) == "AccessDeniedException"
+    assert refused(kms.disable_key, KeyId=key.replace(member, "111122223333")) == "NotFoundException"

@@ -91,3 +91,21 @@ def test_a_deny_cuts_off_everyone_else(world: World, member: str, s3: Any, refus
 
     assert refused(s3.get_object, Bucket=BUCKET, Key="a") == "AccessDenied"
     assert refused(s3.put_bucket_policy, Bucket=BUCKET, Policy=text(ALLOW)) == "AccessDenied"
+
+
+def test_versions_come_in_pages_with_keys_that_xml_cannot_hold(s3: Any) -> None:
+    """Keys are anything: encoded they come through, page by page, the newest version of each first."""
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("a b+c", "\x1b[2J", "\x1b[2J"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"12")
+    s3.delete_object(Bucket=BUCKET, Key="a b+c")
+
+    pages = list(
+        s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET, PaginationConfig={"PageSize": 1})
+    )
+    told = [entry for page in pages for name in ("Versions", "DeleteMarkers") for entry in page.get(name, ())]
+
+    assert [(entry["Key"], entry["IsLatest"]) for entry in told] == [
+        ("\x1b[2J", True), ("\x1b[2J", False), ("a b+c", True), ("a b+c", False)
+    ]  # fmt: skip
+    assert len({entry["VersionId"] for entry in told}) == len(pages) == 4

@@ -1,0 +1,1 @@
+"""Actions on AWS Config: its remediations, and its memory of resources."""
