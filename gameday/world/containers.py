@@ -39,14 +39,34 @@ _TRUST: Final = json.dumps(
 
 
 def build_service(
-    place: Place, cluster_name: str, service_name: str, *, tasks: int, subnet_id: str, group_ids: list[str]
+    place: Place, cluster_name: str, service_name: str, *, tasks: int = 2, managed: bool = True
 ) -> dict[str, Any]:
-    """Build a Fargate service with running tasks, each with an interface of its own.
+    """Build a Fargate service with running tasks, each with an interface of its own, if it is missing.
 
-    The interfaces can be changed, so that isolation can be played; the act ``mark-requester-managed`` makes
-    them what those of Fargate are.
+    Args:
+        place: Account and Region.
+        cluster_name: Of the cluster.
+        service_name: Of the service, its task definition and its image.
+        tasks: How many run.
+        managed: Whether ECS refuses changes of the interfaces, as it does of most.
     """
     ecs = seam.backend("ecs", place.account, place.region)
+    known = ecs.services.get(f"{cluster_name}:{service_name}")
+    if known is None:
+        _build(ecs, place, cluster_name, service_name, tasks)
+    found = list(ecs.tasks[cluster_name].values())
+    for eni in (eni for task in found for eni in _interfaces(task)):
+        seam.ec2(place.account, place.region).enis[eni].requester_managed = managed
+    return {
+        "cluster_name": cluster_name,
+        "service_name": service_name,
+        "task_ids": [task.id for task in found],
+        "task_role_name": f"{service_name}-task",
+        "network_interface_ids": [eni for task in found for eni in _interfaces(task)],
+    }
+
+
+def _build(ecs: Any, place: Place, cluster_name: str, service_name: str, tasks: int) -> None:
     role_name = f"{service_name}-task"
     role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
     ecs.create_cluster(cluster_name)
@@ -62,23 +82,25 @@ def build_service(
         memory="512",
         task_role_arn=role.arn,
     )
-    ec2 = seam.ec2(place.account, place.region)
-    ec2.get_vpc(ec2.get_subnet(subnet_id).vpc_id).enable_dns_hostnames = True
-    network = {"awsvpcConfiguration": {"subnets": [subnet_id], "securityGroups": group_ids}}
+    network = {"awsvpcConfiguration": _network(place, service_name)}
     ecs.create_service(
         cluster_name, service_name, tasks, service_name, launch_type="FARGATE", network_configuration=network
     )
-    started = ecs.run_task(
+    ecs.run_task(
         cluster_name, service_name, tasks, None, "", None, "FARGATE", network, f"service:{service_name}"
     )
     service = ecs.services[f"{cluster_name}:{service_name}"]
     service.running_count, service.pending_count = tasks, 0
-    return {
-        "cluster_name": cluster_name,
-        "service_name": service_name,
-        "task_ids": [task.id for task in started],
-        "task_role_name": role_name,
-    }
+
+
+def _network(place: Place, service_name: str) -> dict[str, list[str]]:
+    """Build a network; moto's ECS wants one with names of hosts."""
+    ec2 = seam.ec2(place.account, place.region)
+    vpc = ec2.create_vpc("10.30.0.0/16")
+    vpc.enable_dns_hostnames = True
+    subnet = ec2.create_subnet(vpc.id, "10.30.0.0/24", availability_zone=f"{place.region}a")
+    group = ec2.create_security_group(service_name, f"group {service_name}", vpc_id=vpc.id)
+    return {"subnets": [subnet.id], "securityGroups": [group.id]}
 
 
 def describe_tasks(scene: Scene) -> Mapping[str, Any]:
