@@ -74,15 +74,21 @@ def _create(cluster: Any, asked: Asked) -> dict[str, Any]:
     return clusters.put(cluster, asked.resource, asked.namespace, copy.deepcopy(item))
 
 
+def _replace(cluster: Any, asked: Asked) -> dict[str, Any]:
+    item, body = _item(cluster, asked), asked.body if isinstance(asked.body, dict) else {}
+    _check_version(asked, item, body)
+    _check_labels(asked, body)
+    kept = {name: item["metadata"][name] for name in ("name", "uid")}
+    replaced = copy.deepcopy(body)
+    replaced["metadata"] = {**(replaced.get("metadata") or {}), **kept}
+    return clusters.put(cluster, asked.resource, asked.namespace, replaced)
+
+
 def _patch(cluster: Any, asked: Asked) -> dict[str, Any]:
     if "merge-patch+json" not in asked.content_type or not isinstance(asked.body, dict):
         raise Refusal("UnsupportedMediaType", "the body of the request was in an unknown format", 415)
     item = _item(cluster, asked)
-    given = asked.body.get("metadata") or {}
-    for field in ("uid", "resourceVersion"):
-        if field in given and given[field] != item["metadata"][field]:
-            text = f'Operation cannot be fulfilled on {asked.resource} "{asked.name}": the {field} is another'
-            raise Refusal("Conflict", text, 409)
+    _check_version(asked, item, asked.body)
     merged = _merged(item, asked.body)
     _check_labels(asked, merged)
     return clusters.put(cluster, asked.resource, asked.namespace, merged)
@@ -102,6 +108,7 @@ SERVED: Final[Mapping[str, Callable[[Any, Asked], dict[str, Any]]]] = {
     "Get": _get,
     "List": _list,
     "Create": _create,
+    "Replace": _replace,
     "Patch": _patch,
     "Delete": _delete,
 }
@@ -127,8 +134,16 @@ def _merged(value: Any, patch: Any) -> Any:
     return result
 
 
+def _check_version(asked: Asked, item: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    given = body.get("metadata") or {}
+    for field in ("uid", "resourceVersion"):
+        if field in given and given[field] != item["metadata"][field]:
+            text = f'Operation cannot be fulfilled on {asked.resource} "{asked.name}": the {field} is another'
+            raise Refusal("Conflict", text, 409)
+
+
 def _check_labels(asked: Asked, item: Mapping[str, Any]) -> None:
-    for key, value in (item["metadata"].get("labels") or {}).items():
+    for key, value in ((item.get("metadata") or {}).get("labels") or {}).items():
         if not _LABEL.fullmatch(str(value)) or not _LABEL.fullmatch(key.rpartition("/")[2]):
             text = f'{asked.kind} "{asked.name}" is invalid: metadata.labels: Invalid value: "{key}={value}"'
             raise Refusal("Invalid", text, 422)

@@ -85,7 +85,7 @@ class ClusterCalls:
         path = known.path(params) + query_of(operation, params)
         connection = self._connect(operation, str(params.get("Cluster") or ""))
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token(connection.cluster)}"}
-        if known.method in {"POST", "PATCH", "DELETE"}:
+        if known.method != "GET":
             headers["Content-Type"] = MERGE_PATCH if known.method == "PATCH" else "application/json"
         return self._send(operation, connection, known.method, path, headers, params.get("Body"))
 

@@ -59,7 +59,7 @@ def test_a_function_without_a_reservation_gets_zero() -> None:
 def test_undo_of_no_reservation_deletes_it() -> None:
     """Zero put back as a number would leave a function that nobody can call."""
     before, after = throttled(), throttled(reserved=0)
-    calls = ThrottleFunction().undo_calls(PARAMS, before, after, after, frozenset({ARN}))
+    calls = ThrottleFunction().undo_calls(PARAMS, before, after, after, frozenset({f"{ARN}/reserved"}))
 
     assert [call.operation for call in calls] == ["lambda:DeleteFunctionConcurrency"]
 

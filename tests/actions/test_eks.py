@@ -61,9 +61,9 @@ def test_a_policy_of_our_name_is_not_trusted(change: dict[str, Any]) -> None:
     state = pod(policy=deny_all(UID) | change, policy_uid="p-1", label=UID)
     decision = IsolatePod().decide(POD, state)
 
-    assert operations(decision) == ["DeleteNetworkPolicy", "CreateNetworkPolicy"]
+    assert operations(decision) == ["ReplaceNetworkPolicy"]
     assert isinstance(decision, Act)
-    assert decision.calls[0].params["Body"]["preconditions"] == {"uid": "p-1"}
+    assert decision.calls[0].params["Body"]["metadata"]["uid"] == "p-1"
 
 
 def test_a_policy_as_the_cluster_shows_it_is_right() -> None:

@@ -89,8 +89,8 @@ class IsolatePodOutputs(Model):
     permissions=(
         DESCRIBE_CLUSTER,
         *in_cluster("look", "GetPod", "ListNetworkPolicies"),
-        *in_cluster("act", "PatchPod", "CreateNetworkPolicy", "DeleteNetworkPolicy"),
-        *in_cluster("undo", "PatchPod", "DeleteNetworkPolicy"),
+        *in_cluster("act", "PatchPod", "CreateNetworkPolicy", "ReplaceNetworkPolicy"),
+        *in_cluster("undo", "PatchPod", "DeleteNetworkPolicy", "ReplaceNetworkPolicy"),
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Takes the label off and deletes the policy; if the pod is gone, it stays and selects nothing.",
@@ -135,7 +135,7 @@ class IsolatePod(Action[OnePod, IsolatePodState]):
         )
 
     def decide(self, params: OnePod, state: IsolatePodState) -> Decision:
-        """Make policy and label right; a policy of our name that allows something is made anew."""
+        """Make policy and label right; a policy of our name that allows something is replaced."""
         refusal = _refusal(state)
         if refusal:
             return Refused(refusal)
@@ -163,8 +163,9 @@ class IsolatePod(Action[OnePod, IsolatePodState]):
         if any(key.endswith(ISOLATED) for key in keys):
             calls.append(_label(params, now, before.label))
         if f"{now.namespace}/{now.policy_name}" in keys:
-            calls.append(_delete(params, now))
-            calls += [] if before.policy is None else [_create(params, now, before.policy)]
+            calls.append(
+                _delete(params, now) if before.policy is None else _write(params, now, before.policy)
+            )
         return tuple(calls)
 
 
@@ -181,28 +182,28 @@ def _refusal(state: IsolatePodState) -> str:
 
 
 def _calls(params: OnePod, state: IsolatePodState) -> Iterator[Call]:
-    right = state.policy is not None and denies_all(state.policy, state.uid)
-    if state.policy is not None and not right:
-        yield _delete(params, state)
-    if not right:
-        yield _create(params, state, deny_all(state.uid))
+    if state.policy is None or not denies_all(state.policy, state.uid):
+        yield _write(params, state, deny_all(state.uid))
     if state.label != state.uid:
         yield _label(params, state, state.uid)
 
 
-def _create(params: OnePod, state: IsolatePodState, spec: dict[str, Any]) -> Call:
+def _write(params: OnePod, state: IsolatePodState, spec: dict[str, Any]) -> Call:
+    """Create the policy, or replace exactly the one that was seen: never is there none in between."""
+    verb, named = ("Create", {}) if state.policy is None else ("Replace", {"Name": state.policy_name})
+    metadata = {"name": state.policy_name, "labels": {"app.kubernetes.io/managed-by": "irrunner"}}
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": state.policy_name, "labels": {"app.kubernetes.io/managed-by": "irrunner"}},
+        "metadata": metadata if state.policy is None else {**metadata, "uid": state.policy_uid},
         "spec": spec,
     }
     return Call(
-        "kubernetes:CreateNetworkPolicy",
-        {"Cluster": params.cluster_name, "Namespace": params.namespace, "Body": body},
+        f"kubernetes:{verb}NetworkPolicy",
+        {"Cluster": params.cluster_name, "Namespace": params.namespace, **named, "Body": body},
         target=f"{params.namespace}/{state.policy_name}",
-        summary=f"Create the network policy {state.policy_name}",
-        before=None,
+        summary=f"{verb} the network policy {state.policy_name}",
+        before=state.policy,
         after=spec,
     )
 
