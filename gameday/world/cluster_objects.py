@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gameday.world import clusters
+from gameday.world.paging import SIZE, page
 from gameday.world.refusals import Refusal
 
 _PLURALS: Final = {"NetworkPolicy": "NetworkPolicies"}
 _LABEL: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
-_PAGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,10 @@ def _get(cluster: Any, asked: Asked) -> dict[str, Any]:
 
 def _list(cluster: Any, asked: Asked) -> dict[str, Any]:
     found = list(_matching(cluster, asked))
-    start, size = int(asked.query.get("continue") or 0), min(int(asked.query.get("limit") or _PAGE), _PAGE)
-    more = str(start + size) if start + size < len(found) else ""
-    return {"kind": f"{asked.kind}List", "metadata": {"continue": more}, "items": found[start : start + size]}
+    size = min(int(asked.query.get("limit") or SIZE), SIZE)
+    shown = page("items", found, asked.query.get("continue"), following="continue", size=size)
+    more = shown.get("continue", "")
+    return {"kind": f"{asked.kind}List", "metadata": {"continue": more}, "items": shown["items"]}
 
 
 def _matching(cluster: Any, asked: Asked) -> Iterator[dict[str, Any]]:

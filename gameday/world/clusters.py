@@ -15,14 +15,13 @@ from typing import Any, Final
 from gameday.world import seam
 from gameday.world.content import Place
 from gameday.world.organisation import RESPONDER_ROLE
+from gameday.world.paging import page
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
 UPDATING_S: Final = 60.0
 ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 VIEW: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"
-_PAGE: Final = 2
-"""Small, so that whoever forgets pages fails a drill."""
 _LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODES: Final = ("ip-10-20-0-10.ec2.internal", "ip-10-20-0-11.ec2.internal")
 _PODS: Final = ("checkout-7d9f-abcde", "checkout-7d9f-fghij", "cart-55c4-klmno")
@@ -136,7 +135,7 @@ def update_config(scene: Scene) -> Mapping[str, Any]:
 
 def list_entries(scene: Scene) -> Mapping[str, Any]:
     """List principals with an access entry, in pages."""
-    return _page(scene, "accessEntries", sorted(_cluster(scene).access_entries))
+    return page("accessEntries", sorted(_cluster(scene).access_entries), scene.params.get("nextToken"))
 
 
 def describe_entry(scene: Scene) -> Mapping[str, Any]:
@@ -170,7 +169,7 @@ def list_policies(scene: Scene) -> Mapping[str, Any]:
     found = [
         {"policyArn": arn, "accessScope": scope} for arn, scope in sorted(_entry(scene)["policies"].items())
     ]
-    return _page(scene, "associatedAccessPolicies", found)
+    return page("associatedAccessPolicies", found, scene.params.get("nextToken"))
 
 
 def associate(scene: Scene) -> Mapping[str, Any]:
@@ -191,7 +190,7 @@ def list_associations(scene: Scene) -> Mapping[str, Any]:
         for ident, (namespace, name, _) in sorted(cluster.pod_identities.items())
         if asked.get("namespace") in {None, namespace} and asked.get("serviceAccount") in {None, name}
     ]
-    return _page(scene, "associations", found)
+    return page("associations", found, scene.params.get("nextToken"))
 
 
 def describe_association(scene: Scene) -> Mapping[str, Any]:
@@ -235,12 +234,6 @@ def _logging(cluster: Any) -> list[dict[str, Any]]:
     disabled = [kind for kind in _LOGS if kind not in enabled]
     setups = [{"types": enabled, "enabled": True}, {"types": disabled, "enabled": False}]
     return [setup for setup in setups if setup["types"]]
-
-
-def _page(scene: Scene, name: str, items: list[Any]) -> Mapping[str, Any]:
-    start = int(scene.params.get("nextToken") or 0)
-    more = {"nextToken": str(start + _PAGE)} if start + _PAGE < len(items) else {}
-    return {name: items[start : start + _PAGE], **more}
 
 
 def _cluster(scene: Scene, parameter: str = "clusterName") -> Any:

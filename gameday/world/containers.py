@@ -7,35 +7,19 @@ lifecycle", "Protect your tasks from being terminated by scale-in events".
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from gameday.world import seam
-from gameday.world.content import Place
-from gameday.world.identity import role_named
-from gameday.world.organisation import create_role
+from gameday.world.content import Place, service_role
+from gameday.world.paging import page
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
 STOPPING_S: Final = 30.0
 _FORGOTTEN_S: Final = 3_600.0
 _DEFAULT_MINUTES: Final = 120
-_PAGE: Final = 2
-"""Small, so that whoever forgets pages fails a drill."""
-_TRUST: Final = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-)
 
 
 def build_service(
@@ -67,8 +51,7 @@ def build_service(
 
 
 def _build(ecs: Any, place: Place, cluster_name: str, service_name: str, tasks: int) -> None:
-    role_name = f"{service_name}-task"
-    role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
+    role = service_role(place, f"{service_name}-task", "ecs-tasks.amazonaws.com")
     ecs.create_cluster(cluster_name)
     environment = [{"name": "API_TOKEN", "value": "do-not-tell"}]
     ecs.register_task_definition(
@@ -113,9 +96,7 @@ def list_tasks(scene: Scene) -> Mapping[str, Any]:
     """List what is to run, in pages."""
     wanted = scene.params.get("desiredStatus") or "RUNNING"
     arns = [task.task_arn for task in _tasks(scene) if task.desired_status == wanted]
-    start = int(scene.params.get("nextToken") or 0)
-    more = {"nextToken": str(start + _PAGE)} if start + _PAGE < len(arns) else {}
-    return {"taskArns": arns[start : start + _PAGE], **more}
+    return page("taskArns", arns, scene.params.get("nextToken"))
 
 
 def stop_task(scene: Scene) -> Mapping[str, Any]:
