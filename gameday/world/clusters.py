@@ -21,6 +21,7 @@ from gameday.world.services import Scene, StrictLayer
 
 UPDATING_S: Final = 60.0
 ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+EDIT: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
 VIEW: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"
 _LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODES: Final = ("ip-10-20-0-10.ec2.internal", "ip-10-20-0-11.ec2.internal")
@@ -172,6 +173,12 @@ def list_policies(scene: Scene) -> Mapping[str, Any]:
     return page("associatedAccessPolicies", found, scene.params.get("nextToken"))
 
 
+def list_known_policies(scene: Scene) -> Mapping[str, Any]:
+    """List the policies that EKS offers, in pages."""
+    known = [{"name": arn.rpartition("/")[2], "arn": arn} for arn in (ADMIN, EDIT, VIEW)]
+    return page("accessPolicies", known, scene.params.get("nextToken"))
+
+
 def associate(scene: Scene) -> Mapping[str, Any]:
     """Give an access entry a policy; again is no error."""
     scope = scene.params["accessScope"]
@@ -294,6 +301,7 @@ LAYER: Final = StrictLayer(
         "eks:CreateAccessEntry": create_entry,
         "eks:DeleteAccessEntry": delete_entry,
         "eks:ListAssociatedAccessPolicies": list_policies,
+        "eks:ListAccessPolicies": list_known_policies,
         "eks:AssociateAccessPolicy": associate,
         "eks:ListPodIdentityAssociations": list_associations,
         "eks:DescribePodIdentityAssociation": describe_association,

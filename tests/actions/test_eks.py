@@ -150,7 +150,7 @@ def test_a_cordon_is_never_a_drain() -> None:
 
 def entries(**more: Any) -> RemoveEntryState:
     """Return a state of removing an entry."""
-    values = {"mode": "API_AND_CONFIG_MAP", "entry": ENTRY, "ours": False, **more}
+    values = {"mode": "API_AND_CONFIG_MAP", "entry": ENTRY, "ours": False, "policy_arns": [VIEW.arn], **more}
     return RemoveEntryState(cluster_name="shop", principal_arn=ROLE, **values)
 
 
@@ -173,7 +173,7 @@ def test_entries_that_must_stay_are_refused(change: dict[str, Any], told: str) -
 def test_undo_gives_nothing_to_an_entry_that_somebody_made() -> None:
     """Policies of before on an entry of now would be access that nobody has decided on."""
     gone, other = entries(entry=None), ENTRY.model_copy(update={"groups": ["x"], "policies": []})
-    keys = frozenset({f"shop/{ROLE}/policies"})
+    keys = frozenset({f"shop/{ROLE}/View"})
 
     assert RemoveAccessEntry().undo_calls(ENTRIES, entries(), gone, entries(entry=other), keys) == ()
 
