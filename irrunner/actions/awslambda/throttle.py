@@ -10,6 +10,7 @@ from irrunner.actions.awslambda.functions import (
     QUALIFIED,
     USER_GUIDE,
     OneFunction,
+    between,
     configuration,
     function_arn,
     on_function,
@@ -145,6 +146,10 @@ class ThrottleFunction(Action[OneFunction, ThrottleState]):
     def targets(self, params: OneFunction, where: Where) -> tuple[str, ...]:
         """Return the function."""
         return (function_arn(where, params.function_name),)
+
+    def on_the_way(self, key: str, was: Any, made: Any, found: Any) -> bool:
+        """Return whether some of what was taken away is there again, and nothing else."""
+        return between(was, made, found)
 
     def undo_calls(
         self,
