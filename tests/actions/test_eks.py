@@ -14,6 +14,8 @@ from irrunner.actions.eks.describe_pod import DescribePod
 from irrunner.actions.eks.isolate import IsolatePod, IsolatePodState
 from irrunner.actions.eks.logs import AuditLogState, EnableAuditLog
 from irrunner.actions.eks.policies import ISOLATED, denies_all, deny_all, lets_through, policy_name, selects
+from irrunner.actions.page import action_page
+from irrunner.actions.registry import load_registry
 from irrunner.testing import FakeApi
 
 UID = "0f2a7e1c-1111-4222-8333-444455556666"
@@ -261,3 +263,12 @@ def test_a_debug_container_and_the_host_are_evidence() -> None:
     assert facts.role_names == ["irsa", "identity"]
     assert facts.containers[0].environment_names == ["TOKEN"]
     assert "s3cret" not in facts.model_dump_json()
+
+
+def test_the_page_tells_iam_and_rbac_apart() -> None:
+    """Whoever grants permissions puts the one kind into a policy and the other into the cluster."""
+    page = action_page(load_registry().get("aws.eks.isolate-pod"))
+
+    assert "| `patch` | `pods` | `api/v1` | act |" in page
+    assert "kubernetes:" not in page
+    assert "`eks:DescribeCluster`" in page
