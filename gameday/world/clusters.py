@@ -51,6 +51,7 @@ def build_cluster(place: Place, name: str) -> dict[str, Any]:
 def _fill(cluster: Any, place: Place) -> None:
     account = f"arn:aws:iam::{place.account}"
     cluster.access_entries, cluster.objects, cluster.versions = {}, {}, [0]
+    cluster.addons = {"vpc-cni": '{"enableNetworkPolicy": "true"}'}
     cluster.pod_identities = {"a-1": ("shop", "checkout", f"{account}:role/checkout-identity")}
     grant(cluster, f"{account}:role/{RESPONDER_ROLE.lstrip('/')}", [ADMIN])
     grant(cluster, f"{account}:role/developer", [VIEW], groups=["shop-deployers"])
@@ -179,6 +180,14 @@ def list_known_policies(scene: Scene) -> Mapping[str, Any]:
     return page("accessPolicies", known, scene.params.get("nextToken"))
 
 
+def describe_addon(scene: Scene) -> Mapping[str, Any]:
+    """Describe an add-on of the cluster: its settings are a text of JSON."""
+    name, addons = scene.params["addonName"], _cluster(scene).addons
+    if name not in addons:
+        raise Refusal("ResourceNotFoundException", f"No addon: {name} found in cluster", 404)
+    return {"addon": {"addonName": name, "status": "ACTIVE", "configurationValues": addons[name]}}
+
+
 def associate(scene: Scene) -> Mapping[str, Any]:
     """Give an access entry a policy; again is no error."""
     scope = scene.params["accessScope"]
@@ -302,6 +311,7 @@ LAYER: Final = StrictLayer(
         "eks:DeleteAccessEntry": delete_entry,
         "eks:ListAssociatedAccessPolicies": list_policies,
         "eks:ListAccessPolicies": list_known_policies,
+        "eks:DescribeAddon": describe_addon,
         "eks:AssociateAccessPolicy": associate,
         "eks:ListPodIdentityAssociations": list_associations,
         "eks:DescribePodIdentityAssociation": describe_association,

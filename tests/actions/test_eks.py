@@ -16,6 +16,7 @@ from irrunner.actions.eks.logs import AuditLogState, EnableAuditLog
 from irrunner.actions.eks.policies import ISOLATED, denies_all, deny_all, lets_through, policy_name, selects
 from irrunner.actions.page import action_page
 from irrunner.actions.registry import load_registry
+from irrunner.errors import TargetNotFound
 from irrunner.testing import FakeApi
 
 UID = "0f2a7e1c-1111-4222-8333-444455556666"
@@ -83,6 +84,46 @@ def test_policies_that_still_allow_are_named() -> None:
 
     assert isinstance(decision, Settled)
     assert any("allow-web" in warning for warning in decision.warnings)
+
+
+@pytest.mark.parametrize(("enforced", "told"), [(True, ""), (False, "NOT cut off"), (None, "check that")])
+def test_whether_anything_enforces_the_policy_is_told(enforced: Any, told: str) -> None:
+    """A policy that nobody enforces reads back as well as any other."""
+    decision = IsolatePod().decide(POD, pod(policy=deny_all(UID), label=UID, enforced=enforced))
+
+    assert isinstance(decision, Settled)
+    assert len(decision.warnings) == (2 if told else 1)
+    assert told in decision.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("addon", "expected"),
+    [
+        ({"configurationValues": '{"enableNetworkPolicy": "true"}'}, True),
+        ({"configurationValues": '{"enableNetworkPolicy": true}'}, True),
+        ({"configurationValues": "enableNetworkPolicy: true"}, False),
+        ({}, False),
+        (None, None),
+    ],
+)
+def test_the_add_on_says_whether_it_enforces(addon: dict[str, str] | None, expected: object) -> None:
+    """It does not by default; settings that cannot be read count as off, for the louder warning."""
+
+    def describe(**_: Any) -> dict[str, Any]:
+        if addon is None:
+            raise TargetNotFound("no addon")
+        return {"addon": addon}
+
+    found = {"metadata": {"uid": UID}, "spec": {}}
+    context = Context(found)
+    context.api = FakeApi(
+        {
+            "kubernetes:GetPod": lambda **_: found,
+            "kubernetes:ListNetworkPolicies": lambda **_: {"items": []},
+            "eks:DescribeAddon": describe,
+        }
+    )
+    assert IsolatePod().look(context, POD).enforced is expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
