@@ -41,8 +41,8 @@ CNI: Final = "vpc-cni"
 _ADDON: Final = "arn:{partition}:eks:{region}:{account}:addon/{cluster_name}/*"
 _LEFT: Final = "connections that are open may live on; the node, and kubelet on it, still reach the pod"
 _UNENFORCED: Final = (
-    "the VPC CNI add-on does not enforce network policies (enableNetworkPolicy): unless another does, the pod "
-    "is NOT cut off; cordon the node and isolate its instance"
+    "the VPC CNI add-on does not enforce network policies (enableNetworkPolicy): unless another does, the "
+    "pod is NOT cut off; cordon the node and isolate its instance"
 )
 _UNKNOWN: Final = (
     "a network policy works only where the cluster enforces it (VPC CNI with enableNetworkPolicy, Calico, "
