@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gameday.world import clusters
+from gameday.world.paging import SIZE, page
 from gameday.world.refusals import Refusal
 
 _PLURALS: Final = {"NetworkPolicy": "NetworkPolicies"}
 _LABEL: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
-_PAGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,10 @@ def _get(cluster: Any, asked: Asked) -> dict[str, Any]:
 
 def _list(cluster: Any, asked: Asked) -> dict[str, Any]:
     found = list(_matching(cluster, asked))
-    start, size = int(asked.query.get("continue") or 0), min(int(asked.query.get("limit") or _PAGE), _PAGE)
-    more = str(start + size) if start + size < len(found) else ""
-    return {"kind": f"{asked.kind}List", "metadata": {"continue": more}, "items": found[start : start + size]}
+    size = min(int(asked.query.get("limit") or SIZE), SIZE)
+    shown = page("items", found, asked.query.get("continue"), following="continue", size=size)
+    more = shown.get("continue", "")
+    return {"kind": f"{asked.kind}List", "metadata": {"continue": more}, "items": shown["items"]}
 
 
 def _matching(cluster: Any, asked: Asked) -> Iterator[dict[str, Any]]:
@@ -74,15 +75,21 @@ def _create(cluster: Any, asked: Asked) -> dict[str, Any]:
     return clusters.put(cluster, asked.resource, asked.namespace, copy.deepcopy(item))
 
 
+def _replace(cluster: Any, asked: Asked) -> dict[str, Any]:
+    item, body = _item(cluster, asked), asked.body if isinstance(asked.body, dict) else {}
+    _check_version(asked, item, body)
+    _check_labels(asked, body)
+    kept = {name: item["metadata"][name] for name in ("name", "uid")}
+    replaced = copy.deepcopy(body)
+    replaced["metadata"] = {**(replaced.get("metadata") or {}), **kept}
+    return clusters.put(cluster, asked.resource, asked.namespace, replaced)
+
+
 def _patch(cluster: Any, asked: Asked) -> dict[str, Any]:
     if "merge-patch+json" not in asked.content_type or not isinstance(asked.body, dict):
         raise Refusal("UnsupportedMediaType", "the body of the request was in an unknown format", 415)
     item = _item(cluster, asked)
-    given = asked.body.get("metadata") or {}
-    for field in ("uid", "resourceVersion"):
-        if field in given and given[field] != item["metadata"][field]:
-            text = f'Operation cannot be fulfilled on {asked.resource} "{asked.name}": the {field} is another'
-            raise Refusal("Conflict", text, 409)
+    _check_version(asked, item, asked.body)
     merged = _merged(item, asked.body)
     _check_labels(asked, merged)
     return clusters.put(cluster, asked.resource, asked.namespace, merged)
@@ -102,6 +109,7 @@ SERVED: Final[Mapping[str, Callable[[Any, Asked], dict[str, Any]]]] = {
     "Get": _get,
     "List": _list,
     "Create": _create,
+    "Replace": _replace,
     "Patch": _patch,
     "Delete": _delete,
 }
@@ -127,8 +135,16 @@ def _merged(value: Any, patch: Any) -> Any:
     return result
 
 
+def _check_version(asked: Asked, item: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    given = body.get("metadata") or {}
+    for field in ("uid", "resourceVersion"):
+        if field in given and given[field] != item["metadata"][field]:
+            text = f'Operation cannot be fulfilled on {asked.resource} "{asked.name}": the {field} is another'
+            raise Refusal("Conflict", text, 409)
+
+
 def _check_labels(asked: Asked, item: Mapping[str, Any]) -> None:
-    for key, value in (item["metadata"].get("labels") or {}).items():
+    for key, value in ((item.get("metadata") or {}).get("labels") or {}).items():
         if not _LABEL.fullmatch(str(value)) or not _LABEL.fullmatch(key.rpartition("/")[2]):
             text = f'{asked.kind} "{asked.name}" is invalid: metadata.labels: Invalid value: "{key}={value}"'
             raise Refusal("Invalid", text, 422)

@@ -15,14 +15,14 @@ from typing import Any, Final
 from gameday.world import seam
 from gameday.world.content import Place
 from gameday.world.organisation import RESPONDER_ROLE
+from gameday.world.paging import page
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
 UPDATING_S: Final = 60.0
 ADMIN: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+EDIT: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
 VIEW: Final = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"
-_PAGE: Final = 2
-"""Small, so that whoever forgets pages fails a drill."""
 _LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _NODES: Final = ("ip-10-20-0-10.ec2.internal", "ip-10-20-0-11.ec2.internal")
 _PODS: Final = ("checkout-7d9f-abcde", "checkout-7d9f-fghij", "cart-55c4-klmno")
@@ -51,6 +51,7 @@ def build_cluster(place: Place, name: str) -> dict[str, Any]:
 def _fill(cluster: Any, place: Place) -> None:
     account = f"arn:aws:iam::{place.account}"
     cluster.access_entries, cluster.objects, cluster.versions = {}, {}, [0]
+    cluster.addons = {"vpc-cni": '{"enableNetworkPolicy": "true"}'}
     cluster.pod_identities = {"a-1": ("shop", "checkout", f"{account}:role/checkout-identity")}
     grant(cluster, f"{account}:role/{RESPONDER_ROLE.lstrip('/')}", [ADMIN])
     grant(cluster, f"{account}:role/developer", [VIEW], groups=["shop-deployers"])
@@ -136,7 +137,7 @@ def update_config(scene: Scene) -> Mapping[str, Any]:
 
 def list_entries(scene: Scene) -> Mapping[str, Any]:
     """List principals with an access entry, in pages."""
-    return _page(scene, "accessEntries", sorted(_cluster(scene).access_entries))
+    return page("accessEntries", sorted(_cluster(scene).access_entries), scene.params.get("nextToken"))
 
 
 def describe_entry(scene: Scene) -> Mapping[str, Any]:
@@ -170,7 +171,21 @@ def list_policies(scene: Scene) -> Mapping[str, Any]:
     found = [
         {"policyArn": arn, "accessScope": scope} for arn, scope in sorted(_entry(scene)["policies"].items())
     ]
-    return _page(scene, "associatedAccessPolicies", found)
+    return page("associatedAccessPolicies", found, scene.params.get("nextToken"))
+
+
+def list_known_policies(scene: Scene) -> Mapping[str, Any]:
+    """List the policies that EKS offers, in pages."""
+    known = [{"name": arn.rpartition("/")[2], "arn": arn} for arn in (ADMIN, EDIT, VIEW)]
+    return page("accessPolicies", known, scene.params.get("nextToken"))
+
+
+def describe_addon(scene: Scene) -> Mapping[str, Any]:
+    """Describe an add-on of the cluster: its settings are a text of JSON."""
+    name, addons = scene.params["addonName"], _cluster(scene).addons
+    if name not in addons:
+        raise Refusal("ResourceNotFoundException", f"No addon: {name} found in cluster", 404)
+    return {"addon": {"addonName": name, "status": "ACTIVE", "configurationValues": addons[name]}}
 
 
 def associate(scene: Scene) -> Mapping[str, Any]:
@@ -191,7 +206,7 @@ def list_associations(scene: Scene) -> Mapping[str, Any]:
         for ident, (namespace, name, _) in sorted(cluster.pod_identities.items())
         if asked.get("namespace") in {None, namespace} and asked.get("serviceAccount") in {None, name}
     ]
-    return _page(scene, "associations", found)
+    return page("associations", found, scene.params.get("nextToken"))
 
 
 def describe_association(scene: Scene) -> Mapping[str, Any]:
@@ -235,12 +250,6 @@ def _logging(cluster: Any) -> list[dict[str, Any]]:
     disabled = [kind for kind in _LOGS if kind not in enabled]
     setups = [{"types": enabled, "enabled": True}, {"types": disabled, "enabled": False}]
     return [setup for setup in setups if setup["types"]]
-
-
-def _page(scene: Scene, name: str, items: list[Any]) -> Mapping[str, Any]:
-    start = int(scene.params.get("nextToken") or 0)
-    more = {"nextToken": str(start + _PAGE)} if start + _PAGE < len(items) else {}
-    return {name: items[start : start + _PAGE], **more}
 
 
 def _cluster(scene: Scene, parameter: str = "clusterName") -> Any:
@@ -301,6 +310,8 @@ LAYER: Final = StrictLayer(
         "eks:CreateAccessEntry": create_entry,
         "eks:DeleteAccessEntry": delete_entry,
         "eks:ListAssociatedAccessPolicies": list_policies,
+        "eks:ListAccessPolicies": list_known_policies,
+        "eks:DescribeAddon": describe_addon,
         "eks:AssociateAccessPolicy": associate,
         "eks:ListPodIdentityAssociations": list_associations,
         "eks:DescribePodIdentityAssociation": describe_association,

@@ -7,48 +7,51 @@ lifecycle", "Protect your tasks from being terminated by scale-in events".
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 from gameday.world import seam
-from gameday.world.content import Place
-from gameday.world.identity import role_named
-from gameday.world.organisation import create_role
+from gameday.world.content import Place, service_role
+from gameday.world.paging import page
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
 STOPPING_S: Final = 30.0
 _FORGOTTEN_S: Final = 3_600.0
 _DEFAULT_MINUTES: Final = 120
-_PAGE: Final = 2
-"""Small, so that whoever forgets pages fails a drill."""
-_TRUST: Final = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-)
 
 
 def build_service(
-    place: Place, cluster_name: str, service_name: str, *, tasks: int, subnet_id: str, group_ids: list[str]
+    place: Place, cluster_name: str, service_name: str, *, tasks: int = 2, managed: bool = True
 ) -> dict[str, Any]:
-    """Build a Fargate service with running tasks, each with an interface of its own.
+    """Build a Fargate service with running tasks, each with an interface of its own, if it is missing.
 
-    The interfaces can be changed, so that isolation can be played; the act ``mark-requester-managed`` makes
-    them what those of Fargate are.
+    Args:
+        place: Account and Region.
+        cluster_name: Of the cluster.
+        service_name: Of the service, its task definition and its image.
+        tasks: How many run.
+        managed: Whether ECS refuses changes of the interfaces, as it does of most.
     """
     ecs = seam.backend("ecs", place.account, place.region)
-    role_name = f"{service_name}-task"
-    role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
+    known = ecs.services.get(f"{cluster_name}:{service_name}")
+    if known is None:
+        _build(ecs, place, cluster_name, service_name, tasks)
+    found = list(ecs.tasks[cluster_name].values())
+    for eni in (eni for task in found for eni in _interfaces(task)):
+        seam.ec2(place.account, place.region).enis[eni].requester_managed = managed
+    return {
+        "cluster_name": cluster_name,
+        "service_name": service_name,
+        "task_ids": [task.id for task in found],
+        "task_role_name": f"{service_name}-task",
+        "network_interface_ids": [eni for task in found for eni in _interfaces(task)],
+    }
+
+
+def _build(ecs: Any, place: Place, cluster_name: str, service_name: str, tasks: int) -> None:
+    role = service_role(place, f"{service_name}-task", "ecs-tasks.amazonaws.com")
     ecs.create_cluster(cluster_name)
     environment = [{"name": "API_TOKEN", "value": "do-not-tell"}]
     ecs.register_task_definition(
@@ -62,23 +65,25 @@ def build_service(
         memory="512",
         task_role_arn=role.arn,
     )
-    ec2 = seam.ec2(place.account, place.region)
-    ec2.get_vpc(ec2.get_subnet(subnet_id).vpc_id).enable_dns_hostnames = True
-    network = {"awsvpcConfiguration": {"subnets": [subnet_id], "securityGroups": group_ids}}
+    network = {"awsvpcConfiguration": _network(place, service_name)}
     ecs.create_service(
         cluster_name, service_name, tasks, service_name, launch_type="FARGATE", network_configuration=network
     )
-    started = ecs.run_task(
+    ecs.run_task(
         cluster_name, service_name, tasks, None, "", None, "FARGATE", network, f"service:{service_name}"
     )
     service = ecs.services[f"{cluster_name}:{service_name}"]
     service.running_count, service.pending_count = tasks, 0
-    return {
-        "cluster_name": cluster_name,
-        "service_name": service_name,
-        "task_ids": [task.id for task in started],
-        "task_role_name": role_name,
-    }
+
+
+def _network(place: Place, service_name: str) -> dict[str, list[str]]:
+    """Build a network; moto's ECS wants one with names of hosts."""
+    ec2 = seam.ec2(place.account, place.region)
+    vpc = ec2.create_vpc("10.30.0.0/16")
+    vpc.enable_dns_hostnames = True
+    subnet = ec2.create_subnet(vpc.id, "10.30.0.0/24", availability_zone=f"{place.region}a")
+    group = ec2.create_security_group(service_name, f"group {service_name}", vpc_id=vpc.id)
+    return {"subnets": [subnet.id], "securityGroups": [group.id]}
 
 
 def describe_tasks(scene: Scene) -> Mapping[str, Any]:
@@ -91,9 +96,7 @@ def list_tasks(scene: Scene) -> Mapping[str, Any]:
     """List what is to run, in pages."""
     wanted = scene.params.get("desiredStatus") or "RUNNING"
     arns = [task.task_arn for task in _tasks(scene) if task.desired_status == wanted]
-    start = int(scene.params.get("nextToken") or 0)
-    more = {"nextToken": str(start + _PAGE)} if start + _PAGE < len(arns) else {}
-    return {"taskArns": arns[start : start + _PAGE], **more}
+    return page("taskArns", arns, scene.params.get("nextToken"))
 
 
 def stop_task(scene: Scene) -> Mapping[str, Any]:

@@ -122,6 +122,14 @@ def build_role(place: Place, role_name: str) -> Any:
     return role
 
 
+def service_role(place: Place, role_name: str, service: str) -> Any:
+    """Return a role that a service (``lambda.amazonaws.com``) assumes, built if it is missing."""
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    known = role_named(seam.iam(place.account), role_name)
+    return known or create_role(place.account, role_name, document)
+
+
 def build_profile(place: Place, role_name: str = "", profile_arn: str = "") -> Any:
     """Return an instance profile with a role in it, built if it is missing; what is empty is chosen."""
     iam = seam.iam(place.account)

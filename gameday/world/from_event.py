@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gameday.world import clusters, content, functions, guardduty, seam
+from gameday.world import clusters, containers, content, functions, guardduty, seam
 from gameday.world.content import InstanceSpec, Place
 from gameday.world.identity import Sessions
 from irrunner.findings.identity import GENERATED
@@ -113,6 +113,8 @@ def _build_resource(
         built |= functions.build_function(place, resource.function_name)
     if resource.kind == "eks-cluster" and _CLUSTER.fullmatch(resource.cluster_name):
         built |= clusters.build_cluster(place, resource.cluster_name)
+    if resource.kind == "ecs-cluster" and _CLUSTER.fullmatch(resource.cluster_name):
+        built |= containers.build_service(place, resource.cluster_name, "service")
     for name in filter(_BUCKET.fullmatch, resource.bucket_names):
         built["bucket_names"] = [
             *built.get("bucket_names", []),

@@ -16,9 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gameday.world import seam
-from gameday.world.content import Place
-from gameday.world.identity import role_named
-from gameday.world.organisation import create_role
+from gameday.world.content import Place, service_role
+from gameday.world.paging import page
 from gameday.world.refusals import Refusal
 from gameday.world.services import Scene, StrictLayer
 
@@ -27,16 +26,6 @@ SWITCHING_S: Final = 20.0
 _ROLE_CHARACTERS: Final = 58
 """Of the function's name, so that the role's has 64 at most, with its suffix."""
 _NOT_FOUND: Final = "ResourceNotFoundException"
-_PAGE: Final = 2
-"""Small, so that whoever forgets pages fails a drill."""
-_TRUST: Final = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-)
 _CONDITIONS: Final = {
     "SourceArn": ("ArnLike", "AWS:SourceArn"),
     "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
@@ -55,7 +44,7 @@ def build_function(place: Place, name: str, code: str = "print('hello')") -> dic
     backend = seam.backend("lambda", place.account, place.region)
     if any(function.function_name == name for function in backend.list_functions()):
         return built
-    role = role_named(seam.iam(place.account), role_name) or create_role(place.account, role_name, _TRUST)
+    role = service_role(place, role_name, "lambda.amazonaws.com")
     spec = {
         "FunctionName": name,
         "Role": role.arn,
@@ -139,7 +128,7 @@ def list_provisioned(scene: Scene) -> Mapping[str, Any]:
         }
         for qualifier, count in sorted(provisioned_of(function).items())
     ]
-    return _page(scene, "ProvisionedConcurrencyConfigs", shown)
+    return page("ProvisionedConcurrencyConfigs", shown, scene.params.get("Marker"), following="NextMarker")
 
 
 def put_provisioned(scene: Scene) -> Mapping[str, Any]:
@@ -178,7 +167,7 @@ def list_mappings(scene: Scene) -> Mapping[str, Any]:
         for mapping in _backend(scene)._event_source_mappings.values()  # noqa: SLF001 - moto lists by name only
         if not name or mapping.function_arn.endswith(f":{name}")
     ]
-    return _page(scene, "EventSourceMappings", found)
+    return page("EventSourceMappings", found, scene.params.get("Marker"), following="NextMarker")
 
 
 def update_mapping(scene: Scene) -> Mapping[str, Any]:
@@ -259,12 +248,6 @@ def _mapping(mapping: Any) -> dict[str, Any]:
         "State": state_of(mapping),
         "StateTransitionReason": "USER_INITIATED",
     }
-
-
-def _page(scene: Scene, name: str, items: list[dict[str, Any]]) -> Mapping[str, Any]:
-    start = int(scene.params.get("Marker") or 0)
-    more = {"NextMarker": str(start + _PAGE)} if start + _PAGE < len(items) else {}
-    return {name: items[start : start + _PAGE], **more}
 
 
 def _principal(given: str) -> Any:

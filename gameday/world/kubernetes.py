@@ -42,7 +42,7 @@ _KINDS: Final = {
     ("api/v1", "serviceaccounts"): "ServiceAccount",
     ("apis/networking.k8s.io/v1", "networkpolicies"): "NetworkPolicy",
 }
-_VERBS: Final = {"GET": "Get", "POST": "Create", "PATCH": "Patch", "DELETE": "Delete"}
+_VERBS: Final = {"GET": "Get", "POST": "Create", "PUT": "Replace", "PATCH": "Patch", "DELETE": "Delete"}
 _TOKEN: Final = "k8s-aws-v1."  # noqa: S105 - what all tokens begin with
 _READS: Final = frozenset({"Get", "List"})
 

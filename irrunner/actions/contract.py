@@ -342,6 +342,18 @@ class Action(Generic[P, S]):
         """
         raise ActionIncomplete(type(self).__qualname__)
 
+    def on_the_way(self, key: str, was: Any, made: Any, found: Any) -> bool:
+        """Return whether a value is one that our own undo passes through: it goes on, and calls it no drift.
+
+        Args:
+            key: Footprint entry, for whose restoring undo sends several calls.
+            was: Value before the action.
+            made: Value that the action has set.
+            found: Value now, which is neither.
+        """
+        del key, was, made, found
+        return False
+
     def hold_until(self, params: P, before: S, after: S) -> datetime | None:
         """Return until when undo must hold (``UndoPolicy.HOLD``), else None."""
         del params, before, after

@@ -50,7 +50,7 @@ def view_undo(action: AnyAction, params: Model, before: State, after: State, now
             gone.append(key)
         elif current[key] == was.get(key):
             already.append(key)
-        elif current[key] == made[key]:
+        elif current[key] == made[key] or action.on_the_way(key, was.get(key), made[key], current[key]):
             restore.append(key)
         else:
             drift.append(f"{key}: we set {made[key]!r}, found {current[key]!r}")

@@ -21,6 +21,8 @@ _NOT_SENT: Final = frozenset(
     {"ConnectTimeoutError", "NameResolutionError", "NewConnectionError", "ProxyError"}
 )
 """urllib3's classes for a request that did not leave. Source: urllib3, reference of exceptions."""
+_GONE: Final = 410
+"""The rest of a list is too old to be read on: read it anew. Source: Kubernetes reference, "API Concepts"."""
 _BUSY_S: Final = 1.0
 
 
@@ -33,7 +35,8 @@ def refusal(
     """
     told = _status(body)
     reason = str(told.get("reason") or status)
-    error_class = _for_reads(class_of_answer(str(status), status), operation)
+    known = ServiceUnavailable if status == _GONE else class_of_answer(str(status), status)
+    error_class = _for_reads(known, operation)
     text = redactor.text(str(told.get("message") or ""))[:LONGEST_MESSAGE]
     detail: dict[str, Any] = {"operation": operation, "aws_code": reason, "http_status": status}
     if headers.get("Retry-After", "").isdecimal():

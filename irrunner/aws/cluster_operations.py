@@ -71,6 +71,9 @@ OPERATIONS: Final[Mapping[str, ClusterOperation]] = {
     "CreateNetworkPolicy": ClusterOperation(
         "POST", "create", _NETWORKING, "networkpolicies", namespaced=True
     ),
+    "ReplaceNetworkPolicy": ClusterOperation(
+        "PUT", "update", _NETWORKING, "networkpolicies", namespaced=True
+    ),
     "DeleteNetworkPolicy": ClusterOperation(
         "DELETE", "delete", _NETWORKING, "networkpolicies", namespaced=True
     ),

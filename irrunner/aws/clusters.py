@@ -23,8 +23,9 @@ from irrunner.aws.clients import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Clients
 from irrunner.aws.cluster_errors import lost, refusal
 from irrunner.aws.cluster_operations import MERGE_PATCH, cluster_operation, query_of
 from irrunner.aws.identity import Identity
+from irrunner.aws.operations import is_read
 from irrunner.aws.redact import Redactor
-from irrunner.errors import InvalidCall, OutcomeUnknown, TargetConflict
+from irrunner.errors import InvalidCall, OutcomeUnknown, ServiceUnavailable, TargetConflict
 from irrunner.urls import is_loopback
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ClusterCalls:
         path = known.path(params) + query_of(operation, params)
         connection = self._connect(operation, str(params.get("Cluster") or ""))
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token(connection.cluster)}"}
-        if known.method in {"POST", "PATCH", "DELETE"}:
+        if known.method != "GET":
             headers["Content-Type"] = MERGE_PATCH if known.method == "PATCH" else "application/json"
         return self._send(operation, connection, known.method, path, headers, params.get("Body"))
 
@@ -170,7 +171,8 @@ def _parsed(operation: str, content: bytes) -> Mapping[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise OutcomeUnknown(f"{operation}: the cluster's answer cannot be read", operation=operation)
+        unread = ServiceUnavailable if is_read(operation) else OutcomeUnknown
+        raise unread(f"{operation}: the cluster's answer cannot be read", operation=operation)
     return answer
 
 

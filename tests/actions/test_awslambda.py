@@ -13,6 +13,7 @@ from irrunner.actions.awslambda.statements import invokes, rewritten
 from irrunner.actions.awslambda.throttle import ThrottleFunction, ThrottleState
 from irrunner.actions.awslambda.triggers import DisableTriggers, EventSource, TriggersState
 from irrunner.actions.contract import Act, Broken, Refused, Settled, Waiting
+from irrunner.actions.undo import view_undo
 from irrunner.testing import FakeApi
 
 ARN = "arn:aws:lambda:eu-central-1:111122223333:function:web"
@@ -34,6 +35,23 @@ def throttled(**more: Any) -> ThrottleState:
     """Return a state of throttling."""
     values = {"reserved": None, "provisioned": {}, "function_arn": ARN, **more}
     return ThrottleState(function_name="web", role_name="web-role", **values)
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        ({}, "restore"), ({"live": 5}, "restore"), ({"live": 5, "1": 2}, "already"), ({"live": 6}, "drift"),
+        ({"2": 5}, "drift"),
+    ],
+)  # fmt: skip
+def test_half_an_undo_is_no_drift(found: dict[str, int], kind: str) -> None:
+    """Undo that was interrupted between two calls goes on; what somebody else has set stays."""
+    before = throttled(reserved=20, provisioned={"live": 5, "1": 2})
+    now = throttled(reserved=20, provisioned=found)
+    view = view_undo(ThrottleFunction(), PARAMS, before, throttled(reserved=0), now)
+
+    assert any(name.startswith(f"{ARN}/provisioned") for name in getattr(view, kind))
+    assert bool(view.calls) == (kind == "restore")
 
 
 def triggers(**more: Any) -> TriggersState:
@@ -59,7 +77,7 @@ def test_a_function_without_a_reservation_gets_zero() -> None:
 def test_undo_of_no_reservation_deletes_it() -> None:
     """Zero put back as a number would leave a function that nobody can call."""
     before, after = throttled(), throttled(reserved=0)
-    calls = ThrottleFunction().undo_calls(PARAMS, before, after, after, frozenset({ARN}))
+    calls = ThrottleFunction().undo_calls(PARAMS, before, after, after, frozenset({f"{ARN}/reserved"}))
 
     assert [call.operation for call in calls] == ["lambda:DeleteFunctionConcurrency"]
 

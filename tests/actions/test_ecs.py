@@ -174,10 +174,7 @@ def shop() -> Iterator[tuple[World, Any, dict[str, Any]]]:
     """Open a world with a service of three tasks."""
     with World.build(seed=3) as world:
         member = world.organisation.members[0]
-        built = containers.build_service(
-            Place(member, world.region, 3), "shop", "checkout", tasks=3,
-            subnet_id=world.resources["subnet_id"], group_ids=world.resources["security_group_ids"],
-        )  # fmt: skip
+        built = containers.build_service(Place(member, world.region, 3), "shop", "checkout", tasks=3)
         yield world, world.client(member, "ecs"), built
 
 

@@ -14,6 +14,9 @@ from irrunner.actions.eks.describe_pod import DescribePod
 from irrunner.actions.eks.isolate import IsolatePod, IsolatePodState
 from irrunner.actions.eks.logs import AuditLogState, EnableAuditLog
 from irrunner.actions.eks.policies import ISOLATED, denies_all, deny_all, lets_through, policy_name, selects
+from irrunner.actions.page import action_page
+from irrunner.actions.registry import load_registry
+from irrunner.errors import TargetNotFound
 from irrunner.testing import FakeApi
 
 UID = "0f2a7e1c-1111-4222-8333-444455556666"
@@ -61,9 +64,9 @@ def test_a_policy_of_our_name_is_not_trusted(change: dict[str, Any]) -> None:
     state = pod(policy=deny_all(UID) | change, policy_uid="p-1", label=UID)
     decision = IsolatePod().decide(POD, state)
 
-    assert operations(decision) == ["DeleteNetworkPolicy", "CreateNetworkPolicy"]
+    assert operations(decision) == ["ReplaceNetworkPolicy"]
     assert isinstance(decision, Act)
-    assert decision.calls[0].params["Body"]["preconditions"] == {"uid": "p-1"}
+    assert decision.calls[0].params["Body"]["metadata"]["uid"] == "p-1"
 
 
 def test_a_policy_as_the_cluster_shows_it_is_right() -> None:
@@ -81,6 +84,46 @@ def test_policies_that_still_allow_are_named() -> None:
 
     assert isinstance(decision, Settled)
     assert any("allow-web" in warning for warning in decision.warnings)
+
+
+@pytest.mark.parametrize(("enforced", "told"), [(True, ""), (False, "NOT cut off"), (None, "check that")])
+def test_whether_anything_enforces_the_policy_is_told(enforced: Any, told: str) -> None:
+    """A policy that nobody enforces reads back as well as any other."""
+    decision = IsolatePod().decide(POD, pod(policy=deny_all(UID), label=UID, enforced=enforced))
+
+    assert isinstance(decision, Settled)
+    assert len(decision.warnings) == (2 if told else 1)
+    assert told in decision.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("addon", "expected"),
+    [
+        ({"configurationValues": '{"enableNetworkPolicy": "true"}'}, True),
+        ({"configurationValues": '{"enableNetworkPolicy": true}'}, True),
+        ({"configurationValues": "enableNetworkPolicy: true"}, False),
+        ({}, False),
+        (None, None),
+    ],
+)
+def test_the_add_on_says_whether_it_enforces(addon: dict[str, str] | None, expected: object) -> None:
+    """It does not by default; settings that cannot be read count as off, for the louder warning."""
+
+    def describe(**_: Any) -> dict[str, Any]:
+        if addon is None:
+            raise TargetNotFound("no addon")
+        return {"addon": addon}
+
+    found = {"metadata": {"uid": UID}, "spec": {}}
+    context = Context(found)
+    context.api = FakeApi(
+        {
+            "kubernetes:GetPod": lambda **_: found,
+            "kubernetes:ListNetworkPolicies": lambda **_: {"items": []},
+            "eks:DescribeAddon": describe,
+        }
+    )
+    assert IsolatePod().look(context, POD).enforced is expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +193,7 @@ def test_a_cordon_is_never_a_drain() -> None:
 
 def entries(**more: Any) -> RemoveEntryState:
     """Return a state of removing an entry."""
-    values = {"mode": "API_AND_CONFIG_MAP", "entry": ENTRY, "ours": False, **more}
+    values = {"mode": "API_AND_CONFIG_MAP", "entry": ENTRY, "ours": False, "policy_arns": [VIEW.arn], **more}
     return RemoveEntryState(cluster_name="shop", principal_arn=ROLE, **values)
 
 
@@ -173,7 +216,7 @@ def test_entries_that_must_stay_are_refused(change: dict[str, Any], told: str) -
 def test_undo_gives_nothing_to_an_entry_that_somebody_made() -> None:
     """Policies of before on an entry of now would be access that nobody has decided on."""
     gone, other = entries(entry=None), ENTRY.model_copy(update={"groups": ["x"], "policies": []})
-    keys = frozenset({f"shop/{ROLE}/policies"})
+    keys = frozenset({f"shop/{ROLE}/View"})
 
     assert RemoveAccessEntry().undo_calls(ENTRIES, entries(), gone, entries(entry=other), keys) == ()
 
@@ -261,3 +304,12 @@ def test_a_debug_container_and_the_host_are_evidence() -> None:
     assert facts.role_names == ["irsa", "identity"]
     assert facts.containers[0].environment_names == ["TOKEN"]
     assert "s3cret" not in facts.model_dump_json()
+
+
+def test_the_page_tells_iam_and_rbac_apart() -> None:
+    """Whoever grants permissions puts the one kind into a policy and the other into the cluster."""
+    page = action_page(load_registry().get("aws.eks.isolate-pod"))
+
+    assert "| `patch` | `pods` | `api/v1` | act |" in page
+    assert "kubernetes:" not in page
+    assert "`eks:DescribeCluster`" in page

@@ -210,7 +210,7 @@ def test_lost_requests_are_unknown_only_where_they_left(
     [
         (400, InvalidCall), (401, CredentialsInvalid), (404, TargetNotFound), (409, TargetConflict),
         (415, InvalidCall), (422, InvalidCall), (429, ActionThrottled), (504, OutcomeUnknown),
-        (302, InvalidCall),
+        (302, InvalidCall), (410, ServiceUnavailable),
     ],
 )  # fmt: skip
 def test_statuses_are_typed_whatever_the_body(status: int, error: type[ActionError]) -> None:

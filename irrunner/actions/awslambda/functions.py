@@ -50,6 +50,15 @@ def role_name_of(role_arn: str) -> str:
     return role_arn.rpartition("/")[2]
 
 
+def between(was: Any, made: Any, found: Any) -> bool:
+    """Return whether a mapping has all items of ``made``, and no others than those of ``was``."""
+    parts = (was, made, found)
+    return all(isinstance(part, Mapping) for part in parts) and (
+        all(name in found and found[name] == value for name, value in made.items())
+        and all(name in was and was[name] == value for name, value in found.items())
+    )
+
+
 def configuration(api: ReadApi, name: str) -> Mapping[str, Any]:
     """Return the configuration of ``$LATEST``. It holds values of variables: never journal it whole.
 

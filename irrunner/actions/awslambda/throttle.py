@@ -10,6 +10,7 @@ from irrunner.actions.awslambda.functions import (
     QUALIFIED,
     USER_GUIDE,
     OneFunction,
+    between,
     configuration,
     function_arn,
     on_function,
@@ -53,9 +54,11 @@ class ThrottleState(State):
     """Of the function of which this is a replica at an edge."""
 
     def footprint(self) -> dict[str, Any]:
-        """Return reserved and provisioned concurrency as one: what is provisioned needs the reservation."""
-        provisioned = dict(sorted(self.provisioned.items()))
-        return {self.function_arn: {"reserved": self.reserved, "provisioned": provisioned}}
+        """Return reserved and provisioned concurrency."""
+        return {
+            f"{self.function_arn}/reserved": self.reserved,
+            f"{self.function_arn}/provisioned": dict(sorted(self.provisioned.items())),
+        }
 
 
 class ThrottleOutputs(Model):
@@ -144,6 +147,10 @@ class ThrottleFunction(Action[OneFunction, ThrottleState]):
         """Return the function."""
         return (function_arn(where, params.function_name),)
 
+    def on_the_way(self, key: str, was: Any, made: Any, found: Any) -> bool:
+        """Return whether some of what was taken away is there again, and nothing else."""
+        return between(was, made, found)
+
     def undo_calls(
         self,
         params: OneFunction,
@@ -153,11 +160,11 @@ class ThrottleFunction(Action[OneFunction, ThrottleState]):
         keys: frozenset[str],
     ) -> tuple[Call, ...]:
         """Reserve as before, then provision as before: the other way round AWS would refuse."""
-        if not keys:
-            return ()
-        calls = [] if now.reserved == before.reserved else [_reserve(now, before.reserved)]
-        missing = before.provisioned.items() - now.provisioned.items()
-        return (*calls, *(_provision(now, name, count) for name, count in sorted(missing)))
+        mine = f"{now.function_arn}/reserved" in keys
+        calls = (_reserve(now, before.reserved),) if mine else ()
+        if f"{now.function_arn}/provisioned" not in keys or not (mine or now.reserved == before.reserved):
+            return calls
+        return (*calls, *(_provision(now, name, count) for name, count in sorted(before.provisioned.items())))
 
 
 def _outputs(state: ThrottleState) -> ThrottleOutputs:

@@ -12,6 +12,7 @@ from irrunner.actions.awslambda.functions import (
     USER_GUIDE,
     OneFunction,
     aliases,
+    between,
     configuration,
     function_arn,
     on_all_of_it,
@@ -179,6 +180,10 @@ class DisableTriggers(Action[OneFunction, TriggersState]):
     def targets(self, params: OneFunction, where: Where) -> tuple[str, ...]:
         """Return the function."""
         return (function_arn(where, params.function_name),)
+
+    def on_the_way(self, key: str, was: Any, made: Any, found: Any) -> bool:
+        """Return whether some of what was taken away is there again, and nothing else."""
+        return between(was, made, found)
 
     def undo_calls(
         self,

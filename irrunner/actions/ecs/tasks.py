@@ -16,7 +16,8 @@ TASK: Final = "arn:{partition}:ecs:{region}:{account}:task/{cluster_name}/{task_
 TASKS: Final = "arn:{partition}:ecs:{region}:{account}:task/{cluster_name}/*"
 DESCRIBE_TASK: Final = Permission("ecs:DescribeTasks", TASK)
 ENDED: Final = "STOPPED"
-FARGATE: Final = "FARGATE"
+FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})
+"""Capacity providers whose hosts are AWS's."""
 SERVICE_GROUP: Final = "service:"
 MOST_AT_ONCE: Final = 100
 """Tasks of one DescribeTasks."""
@@ -108,4 +109,4 @@ def service_of(task: Mapping[str, Any]) -> str:
 
 def is_fargate(task: Mapping[str, Any]) -> bool:
     """Return whether the task runs on a host that is AWS's."""
-    return FARGATE in {task.get("launchType"), *str(task.get("capacityProviderName") or "").split("_")}
+    return task.get("launchType") == "FARGATE" or task.get("capacityProviderName") in FARGATE

@@ -73,13 +73,16 @@ class RemoveEntryState(State):
     entry: AccessEntry | None
     ours: bool
     """Whether it is the responder's own."""
+    policy_arns: list[str]
+    """All policies that EKS knows: those that the entry has not got are part of the picture."""
 
     def footprint(self) -> dict[str, Any]:
-        """Return the entry, and its policies beside it: undo makes them one after the other."""
-        entry = _without_policies(self.entry) if self.entry else None
-        policies = [policy.model_dump(mode="json") for policy in self.entry.policies] if self.entry else []
+        """Return the entry, and each policy by itself: undo gives them one after the other."""
+        own = self.entry.policies if self.entry else []
+        had = {policy.arn: policy.model_dump(mode="json") for policy in own}
         name = f"{self.cluster_name}/{self.principal_arn}"
-        return {name: entry, f"{name}/policies": policies}
+        policies = {_key(self, arn): had.get(arn) for arn in sorted({*self.policy_arns, *had})}
+        return {name: _without_policies(self.entry) if self.entry else None, **policies}
 
 
 class RemoveEntryOutputs(Model):
@@ -99,6 +102,7 @@ class RemoveEntryOutputs(Model):
     permissions=(
         DESCRIBE_CLUSTER,
         *(Permission(n, ENTRY) for n in ("eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies")),
+        Permission("eks:ListAccessPolicies"),
         Permission("eks:DeleteAccessEntry", ENTRY, use="act"),
         Permission("eks:CreateAccessEntry", CLUSTER, use="undo"),
         Permission("eks:TagResource", ENTRY, use="undo"),
@@ -132,6 +136,7 @@ class RemoveAccessEntry(Action[RemoveEntryParams, RemoveEntryState]):
             mode=mode,
             entry=None if mode == CONFIG_MAP else _entry_or_none(ctx.api, params),
             ours=params.principal_arn.endswith(own),
+            policy_arns=sorted(ctx.api.pages("eks:ListAccessPolicies", "accessPolicies[].arn")),
         )
 
     def decide(self, params: RemoveEntryParams, state: RemoveEntryState) -> Decision:
@@ -165,7 +170,8 @@ class RemoveAccessEntry(Action[RemoveEntryParams, RemoveEntryState]):
         if now.entry is not None and _without_policies(now.entry) != _without_policies(before.entry):
             return ()
         create = () if now.entry else (_create(before, before.entry),)
-        return (*create, *(_associate(before, policy) for policy in before.entry.policies))
+        missing = [policy for policy in before.entry.policies if _key(before, policy.arn) in keys]
+        return (*create, *(_associate(before, policy) for policy in missing))
 
 
 def read_entry(api: ReadApi, cluster_name: str, principal_arn: str) -> AccessEntry:
@@ -214,6 +220,10 @@ def _refusal(state: RemoveEntryState) -> Refused | None:
             "the cluster; revoke the role's sessions, or isolate the instance"
         )
     return None
+
+
+def _key(state: RemoveEntryState, policy_arn: str) -> str:
+    return f"{state.cluster_name}/{state.principal_arn}/{policy_arn.rpartition('/')[2]}"
 
 
 def _without_policies(entry: AccessEntry) -> dict[str, Any]:

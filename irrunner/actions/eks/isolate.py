@@ -12,7 +12,9 @@ from irrunner.actions.contract import (
     Decision,
     LookContext,
     Model,
+    Permission,
     PlannedOutputs,
+    ReadApi,
     Refused,
     Settled,
     State,
@@ -29,14 +31,22 @@ from irrunner.actions.eks.clusters import (
     pod_target,
 )
 from irrunner.actions.eks.policies import ISOLATED, denies_all, deny_all, lets_through, policy_name
+from irrunner.actions.iam.documents import decoded
 from irrunner.actions.registry import action
+from irrunner.errors import ActionDenied, TargetNotFound
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 ENDED: Final = frozenset({"Succeeded", "Failed"})
-_ENFORCED: Final = (
+CNI: Final = "vpc-cni"
+_ADDON: Final = "arn:{partition}:eks:{region}:{account}:addon/{cluster_name}/*"
+_LEFT: Final = "connections that are open may live on; the node, and kubelet on it, still reach the pod"
+_UNENFORCED: Final = (
+    "the VPC CNI add-on does not enforce network policies (enableNetworkPolicy): unless another does, the "
+    "pod is NOT cut off; cordon the node and isolate its instance"
+)
+_UNKNOWN: Final = (
     "a network policy works only where the cluster enforces it (VPC CNI with enableNetworkPolicy, Calico, "
-    "Cilium): check that the pod is cut off; connections that are open may live on; the node itself and, on "
-    "it, kubelet still reach the pod"
+    "Cilium): check that the pod is cut off"
 )
 
 
@@ -52,6 +62,8 @@ class IsolatePodState(State):
     policy: dict[str, Any] | None
     """The spec of the pod's own policy; None: there is none."""
     policy_uid: str = ""
+    enforced: bool | None = None
+    """Whether the VPC CNI add-on enforces network policies; None: nobody can tell."""
     others: tuple[str, ...] = ()
     """Policies that allow the pod some traffic all the same."""
 
@@ -88,9 +100,10 @@ class IsolatePodOutputs(Model):
     timeout_s=120.0,
     permissions=(
         DESCRIBE_CLUSTER,
+        Permission("eks:DescribeAddon", _ADDON),
         *in_cluster("look", "GetPod", "ListNetworkPolicies"),
-        *in_cluster("act", "PatchPod", "CreateNetworkPolicy", "DeleteNetworkPolicy"),
-        *in_cluster("undo", "PatchPod", "DeleteNetworkPolicy"),
+        *in_cluster("act", "PatchPod", "CreateNetworkPolicy", "ReplaceNetworkPolicy"),
+        *in_cluster("undo", "PatchPod", "DeleteNetworkPolicy", "ReplaceNetworkPolicy"),
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Takes the label off and deletes the policy; if the pod is gone, it stays and selects nothing.",
@@ -127,6 +140,7 @@ class IsolatePod(Action[OnePod, IsolatePodState]):
             label=labels.get(ISOLATED),
             policy=(own.get("spec") or {}) if own else None,
             policy_uid=own["metadata"]["uid"] if own else "",
+            enforced=_enforced(ctx.api, params.cluster_name),
             others=tuple(
                 sorted(
                     name for name, item in policies.items() if lets_through(item.get("spec") or {}, labels)
@@ -135,7 +149,7 @@ class IsolatePod(Action[OnePod, IsolatePodState]):
         )
 
     def decide(self, params: OnePod, state: IsolatePodState) -> Decision:
-        """Make policy and label right; a policy of our name that allows something is made anew."""
+        """Make policy and label right; a policy of our name that allows something is replaced."""
         refusal = _refusal(state)
         if refusal:
             return Refused(refusal)
@@ -163,9 +177,23 @@ class IsolatePod(Action[OnePod, IsolatePodState]):
         if any(key.endswith(ISOLATED) for key in keys):
             calls.append(_label(params, now, before.label))
         if f"{now.namespace}/{now.policy_name}" in keys:
-            calls.append(_delete(params, now))
-            calls += [] if before.policy is None else [_create(params, now, before.policy)]
+            calls.append(
+                _delete(params, now) if before.policy is None else _write(params, now, before.policy)
+            )
         return tuple(calls)
+
+
+def _enforced(api: ReadApi, cluster_name: str) -> bool | None:
+    """Return whether the add-on of the VPC CNI is told to enforce network policies.
+
+    Source: EKS user guide, "Limit Pod traffic with Kubernetes network policies".
+    """
+    try:
+        found = api.call("eks:DescribeAddon", clusterName=cluster_name, addonName=CNI)["addon"]
+    except (TargetNotFound, ActionDenied):
+        return None  # containment does not wait for a permission that only a warning needs
+    settings = decoded(found.get("configurationValues") or "{}")
+    return str(settings.get("enableNetworkPolicy", "")).lower() == "true"
 
 
 def _refusal(state: IsolatePodState) -> str:
@@ -181,28 +209,28 @@ def _refusal(state: IsolatePodState) -> str:
 
 
 def _calls(params: OnePod, state: IsolatePodState) -> Iterator[Call]:
-    right = state.policy is not None and denies_all(state.policy, state.uid)
-    if state.policy is not None and not right:
-        yield _delete(params, state)
-    if not right:
-        yield _create(params, state, deny_all(state.uid))
+    if state.policy is None or not denies_all(state.policy, state.uid):
+        yield _write(params, state, deny_all(state.uid))
     if state.label != state.uid:
         yield _label(params, state, state.uid)
 
 
-def _create(params: OnePod, state: IsolatePodState, spec: dict[str, Any]) -> Call:
+def _write(params: OnePod, state: IsolatePodState, spec: dict[str, Any]) -> Call:
+    """Create the policy, or replace exactly the one that was seen: never is there none in between."""
+    verb, named = ("Create", {}) if state.policy is None else ("Replace", {"Name": state.policy_name})
+    metadata = {"name": state.policy_name, "labels": {"app.kubernetes.io/managed-by": "irrunner"}}
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": state.policy_name, "labels": {"app.kubernetes.io/managed-by": "irrunner"}},
+        "metadata": metadata if state.policy is None else {**metadata, "uid": state.policy_uid},
         "spec": spec,
     }
     return Call(
-        "kubernetes:CreateNetworkPolicy",
-        {"Cluster": params.cluster_name, "Namespace": params.namespace, "Body": body},
+        f"kubernetes:{verb}NetworkPolicy",
+        {"Cluster": params.cluster_name, "Namespace": params.namespace, **named, "Body": body},
         target=f"{params.namespace}/{state.policy_name}",
-        summary=f"Create the network policy {state.policy_name}",
-        before=None,
+        summary=f"{verb} the network policy {state.policy_name}",
+        before=state.policy,
         after=spec,
     )
 
@@ -240,7 +268,9 @@ def _outputs(state: IsolatePodState) -> IsolatePodOutputs:
 
 
 def _warnings(state: IsolatePodState) -> Iterator[str]:
-    yield _ENFORCED
+    if not state.enforced:
+        yield _UNKNOWN if state.enforced is None else _UNENFORCED
+    yield _LEFT
     if state.others:
         yield (
             f"network policies add up, and these still allow the pod traffic: {', '.join(state.others)}; "

@@ -23,10 +23,12 @@ def reserved(bench: Bench) -> Values:
     values = function(bench)
     client = bench.client("lambda")
     client.publish_version(FunctionName=NAME)
+    client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
     client.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=20)
-    client.put_provisioned_concurrency_config(
-        FunctionName=NAME, Qualifier="1", ProvisionedConcurrentExecutions=5
-    )
+    for qualifier in ("1", "live"):
+        client.put_provisioned_concurrency_config(
+            FunctionName=NAME, Qualifier=qualifier, ProvisionedConcurrentExecutions=5
+        )
     return values
 
 
@@ -47,6 +49,7 @@ def triggered(bench: Bench) -> Values:
         **statement, StatementId="bucket", Principal="s3.amazonaws.com", SourceArn=source,
         SourceAccount=bench.account,
     )  # fmt: skip
+    client.add_permission(**statement, StatementId="topic", Principal="sns.amazonaws.com")
     client.add_permission(**statement, StatementId="partner", Principal="444455556666", Qualifier="live")
     return values
 

@@ -13,15 +13,9 @@ CLUSTER, SERVICE = "shop", "checkout"
 
 
 def service(bench: Bench) -> dict[str, Any]:
-    """A service of three tasks."""
-    return containers.build_service(
-        Place(bench.account, bench.where.region, 7),
-        CLUSTER,
-        SERVICE,
-        tasks=3,
-        subnet_id=bench.resources["subnet_id"],
-        group_ids=bench.resources["security_group_ids"],
-    )
+    """A service of three tasks, whose interfaces ECS lets us change."""
+    place = Place(bench.account, bench.where.region, 7)
+    return containers.build_service(place, CLUSTER, SERVICE, tasks=3, managed=False)
 
 
 def task(bench: Bench) -> Values:
@@ -43,7 +37,7 @@ def quarantined(bench: Bench) -> Values:
     """The task, in a VPC that has a quarantine group into which somebody has put a rule."""
     values = task(bench)
     ec2 = bench.client("ec2")
-    vpc_id = bench.resources["vpc_id"]
+    vpc_id = vpc_of(bench, values)
     name = f"irrunner-quarantine-{vpc_id}"
     made = ec2.create_security_group(GroupName=name, Description="ours", VpcId=vpc_id)
     bench.world.act(
@@ -51,6 +45,19 @@ def quarantined(bench: Bench) -> Values:
         security_group_id=made["GroupId"], cidr="0.0.0.0/0", port=22,
     )  # fmt: skip
     return values
+
+
+def interface_of(bench: Bench, values: Values) -> str:
+    """The interface of the task."""
+    ecs = seam.backend("ecs", bench.account, bench.where.region)
+    found = next(known for arn, known in ecs.tasks[CLUSTER].items() if arn.endswith(values["task_id"]))
+    details = {detail["name"]: detail["value"] for detail in found.attachments[0]["details"]}
+    return str(details["networkInterfaceId"])
+
+
+def vpc_of(bench: Bench, values: Values) -> str:
+    """The network of the task."""
+    return str(seam.ec2(bench.account, bench.where.region).enis[interface_of(bench, values)].vpc_id)
 
 
 def erase_task(bench: Bench, values: Values) -> None:
@@ -68,14 +75,11 @@ def erase_service(bench: Bench, values: Values) -> None:
 
 def move_task(bench: Bench, values: Values) -> None:
     """Somebody puts the interface of the task into the default group of its network."""
-    ecs = seam.backend("ecs", bench.account, bench.where.region)
-    found = next(known for arn, known in ecs.tasks[CLUSTER].items() if arn.endswith(values["task_id"]))
-    details = {detail["name"]: detail["value"] for detail in found.attachments[0]["details"]}
     backend = seam.ec2(bench.account, bench.where.region)
-    default = backend.get_default_security_group(bench.resources["vpc_id"])
+    default = backend.get_default_security_group(vpc_of(bench, values))
     bench.world.act(
         "set-interface-groups", account=bench.account, region=bench.where.region,
-        network_interface_id=details["networkInterfaceId"], security_group_ids=[default.id],
+        network_interface_id=interface_of(bench, values), security_group_ids=[default.id],
     )  # fmt: skip
 
 

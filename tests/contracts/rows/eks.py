@@ -119,7 +119,7 @@ ROWS = (
     Row("aws.eks.isolate-pod", pod, erase_pod, operations=(CREATE, PATCH_POD), drift=label_otherwise),
     Row(
         "aws.eks.isolate-pod", tampered, erase_pod, name="tampered-policy", drift=label_otherwise,
-        operations=("kubernetes:DeleteNetworkPolicy", CREATE, PATCH_POD),
+        operations=("kubernetes:ReplaceNetworkPolicy", PATCH_POD),
     ),
     Row("aws.eks.cordon-node", node, erase_node, operations=("kubernetes:PatchNode",)),
 )  # fmt: skip

@@ -71,7 +71,8 @@ def test_tokens_are_checked(world: World, member: str) -> None:
         ("PATCH", {"metadata": {"labels": {"a": "no spaces"}}}, MERGE, 422),
         ("PATCH", [{"op": "add"}], "application/json-patch+json", 415),
         ("DELETE", {"preconditions": {"uid": "another"}}, "application/json", 409),
-        ("PUT", {}, "application/json", 404),
+        ("PUT", {"metadata": {"uid": "another"}}, "application/json", 409),
+        ("POST", {}, "application/json", 422),
     ],
 )
 def test_changes_are_checked(

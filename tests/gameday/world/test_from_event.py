@@ -158,3 +158,40 @@ def test_garbled_findings_still_have_a_world(more: dict[str, Any]) -> None:
     with _world(event) as world:
         assert world.resources["account_id"] in world.organisation.members
         assert world.state()["accounts"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "section", "built"),
+    [
+        (
+            {"resourceType": "Lambda", "lambdaDetails": {"functionName": "order-export"}},
+            "functions",
+            {"function_name": "order-export", "role_name": "order-export-role"},
+        ),
+        (
+            {"resourceType": "EKSCluster", "eksClusterDetails": {"name": "shop"}},
+            "eks_clusters",
+            {"cluster_name": "shop", "namespace": "shop"},
+        ),
+        (
+            {"resourceType": "ECSCluster", "ecsClusterDetails": {"name": "shop"}},
+            "ecs_services",
+            {"cluster_name": "shop", "service_name": "service"},
+        ),
+    ],
+)
+def test_a_finding_of_a_workload_finds_it(
+    resource: dict[str, Any], section: str, built: dict[str, str]
+) -> None:
+    """Functions and clusters of events can be drilled."""
+    with _world(_finding(resource)) as world:
+        state = world.state()["accounts"]["111122223333"]["regions"][world.region]
+
+        assert built.items() <= world.resources.items()
+    assert len(state[section]) == 1
+
+
+def test_a_garbled_function_is_left_out() -> None:
+    """An event may say anything; the world is built all the same."""
+    with _world(_finding({"resourceType": "Lambda", "lambdaDetails": {"functionName": "a b\n"}})) as world:
+        assert "function_name" not in world.resources
