@@ -14,6 +14,7 @@ from gameday.world import (
     messages,
     organizations,
     securityhub,
+    ssm,
     sts,
     tags,
 )
@@ -31,4 +32,5 @@ LAYERS: Final[tuple[StrictLayer, ...]] = (
     guardduty.LAYER,
     securityhub.LAYER,
     messages.LAYER,
+    ssm.LAYER,
 )

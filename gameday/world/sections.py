@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.world import guardduty, messages, securityhub
+from gameday.world import guardduty, messages, securityhub, ssm
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ REGIONAL: Final[tuple[Section, ...]] = (
     Section("guardduty_findings", "guardduty", guardduty.shown_findings),
     Section("securityhub_findings", "securityhub", securityhub.shown_findings),
     Section("sns_messages", "sns", messages.shown_messages),
+    Section("ssm_commands", "ssm", ssm.shown_commands),
     Section("events", "events", messages.shown_events),
 )
 """Sections under ``accounts/<id>/regions/<region>``."""

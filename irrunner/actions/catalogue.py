@@ -28,6 +28,8 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.iam.revoke-role-sessions": "irrunner.actions.iam.role_sessions",
     "aws.securityhub.update-finding": "irrunner.actions.securityhub.update",
     "aws.sns.publish": "irrunner.actions.sns.publish",
+    "aws.ssm.capture-memory": "irrunner.actions.ssm.memory",
+    "aws.ssm.collect-live-triage": "irrunner.actions.ssm.triage",
     "aws.sts.whoami": "irrunner.actions.sts",
     "evidence.record": "irrunner.actions.evidence",
     "notify.send": "irrunner.actions.notify",

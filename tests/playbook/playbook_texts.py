@@ -83,6 +83,7 @@ def small_registry() -> Registry:
         make("aws.ec2.isolate-instance"), make("aws.ec2.stop-instance"), make("aws.ec2.terminate-instance"),
         make("aws.ec2.remove-instance-profile"), make("aws.iam.revoke-role-sessions"),
         make("aws.iam.deactivate-access-key"), make("aws.iam.quarantine-user"),
+        make("aws.ssm.capture-memory"), make("aws.ssm.collect-live-triage"),
     ))  # fmt: skip
 
 
