@@ -41,6 +41,9 @@ DETAILS: Final = (
     "role {role_name}: sessions issued before {cut_off} are denied",
     "{access_key_id} of {user_name} is {status}",
     "user {user_name}: policy {policy_name}",
+    "{bucket}/{key}",
+    "{bucket}/{prefix}",
+    "{reference} {url}",
     "{evidence_id}",
 )
 """How outputs are told; the first of which a step has all."""

@@ -2,6 +2,8 @@
 
 A command that was sent is found again by its comment, which names run and step, so a crash between sending
 and its answer is settled by looking: ListCommands returns the comment of every command of the last 30 days.
+It may lag (nothing is sent anew for 30 seconds), and were a command sent twice after all, it would read twice
+and write the same key, of which the bucket keeps both versions.
 
 Nothing of a finding ever stands in a command's text: texts are files of this package, and values before them
 are settings and ids of strict form. SSM resolves ``{{ }}`` in parameters, so no value may hold braces.

@@ -1,6 +1,6 @@
 # Read-only: what the host says of itself. A host that is compromised may lie.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-part() { printf '\n===== %s =====\n' "$1"; shift; timeout 60 "$@" 2>&1 | head -n 20000; }
+part() { printf '\n===== %s =====\n' "$1"; shift; timeout 30 "$@" 2>&1 | head -n 20000; }
 part 'time' date -u +%Y-%m-%dT%H:%M:%SZ
 part 'system' uname -a
 part 'uptime' uptime

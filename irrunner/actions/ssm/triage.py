@@ -40,7 +40,8 @@ from irrunner.actions.ssm.commands import (
 )
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
-WITHIN_S: Final = 900
+WITHIN_S: Final = 1_200
+"""All parts of the script together; each of them may take 30 seconds."""
 
 
 class TriageState(State):
