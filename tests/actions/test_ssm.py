@@ -12,7 +12,7 @@ from irrunner.actions.contract import Act, Broken, Refused, Settled, Waiting
 from irrunner.actions.ec2.instances import OneInstance
 from irrunner.actions.ssm.commands import Agent, Sent, StoredObject, comment_of, prefix_of, script
 from irrunner.actions.ssm.images import MIB, Image, fault_of
-from irrunner.actions.ssm.memory import EXITS, Attempt, CaptureMemory, MemoryState
+from irrunner.actions.ssm.memory import EXITS, Attempt, CaptureMemory, MemoryState, Tool
 from irrunner.actions.ssm.triage import CollectLiveTriage, TriageState
 from irrunner.errors import InvalidCall
 from irrunner.settings import MemoryTool
@@ -50,7 +50,10 @@ def tool(kind: str = "avml", **more: Any) -> MemoryTool:
 def attempt(kind: str = "avml", *, command: Sent | None = None, **image: Any) -> Attempt:
     """Return how far a tool is."""
     return Attempt(
-        tool=tool(kind), comment=f"c {kind}", sent=command, image=Image(key=f"run-1/{kind}", **image)
+        tool=Tool(**tool(kind).model_dump()),
+        comment=f"c {kind}",
+        sent=command,
+        image=Image(key=f"run-1/{kind}", **image),
     )
 
 

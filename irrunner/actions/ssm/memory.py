@@ -44,7 +44,6 @@ from irrunner.actions.ssm.commands import (
     stored,
 )
 from irrunner.actions.ssm.images import FORMATS, Image, doubt_of, fault_of, image_at, memory_of
-from irrunner.settings import MemoryTool
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 WITHIN_S: Final = 3_000
@@ -60,10 +59,19 @@ EXITS: Final = {
 """What the scripts exit with."""
 
 
+class Tool(Model):
+    """A tool as the configuration names it: an ``irrunner.settings.MemoryTool``, journalled."""
+
+    kind: str
+    bucket: str
+    key: str
+    sha256: str
+
+
 class Attempt(Model):
     """One tool on one host."""
 
-    tool: MemoryTool
+    tool: Tool
     comment: str
     image: Image
     sent: Sent | None = None
@@ -130,7 +138,8 @@ class CaptureMemory(Action[OneInstance, MemoryState]):
         """Read host, agent, commands, and what is in the bucket."""
         instance = describe_instance(ctx.api, params.instance_id)
         agent = agent_of(ctx.api, instance)
-        tools = [tool for tool in ctx.settings.memory if FORMATS[tool.kind].platform == agent.platform]
+        configured = [Tool(**tool.model_dump()) for tool in ctx.settings.memory]
+        tools = [tool for tool in configured if FORMATS[tool.kind].platform == agent.platform]
         objects = stored(ctx, prefix_of(ctx))
         attempts = []
         for number, tool in enumerate(tools):
