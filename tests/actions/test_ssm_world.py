@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.session import Session
 
-from gameday.world import ssm
+from gameday.world import seam, ssm
 from irrunner.actions.registry import load_registry
 from irrunner.vocabulary import Outcome
 from tests.contracts.bench import Bench, Line, free_port, opened
@@ -37,6 +37,7 @@ def test_a_good_image_is_found_with_its_size(bench: Bench) -> None:
     assert done.outputs["size_bytes"] == 8 << 30
     assert done.outputs["key"].endswith("/step/memory-0-avml.lime")
     assert done.outputs["trusted"] is False
+    assert done.outputs["version_id"]
 
 
 @pytest.mark.parametrize("bad", ["short", "wrong-header", "none"])
@@ -72,3 +73,26 @@ def test_a_host_that_does_not_answer_is_passed_over(bench: Bench) -> None:
     assert done.outcome is Outcome.ALREADY_DONE
     assert (done.code, done.outputs["captured"]) == ("ssm-agent-offline", False)
     assert bench.effects()["ssm:SendCommand"] == 0
+
+
+def test_a_host_cannot_flood_the_journal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may write what it likes under its prefix: few keys are read, and none with an odd name."""
+    values = with_tools(bench)
+    forensic = str(bench.where.forensic_account_id)
+    bucket = bench.where.evidence_bucket
+    carried_out = ssm._carry_out
+
+    def flood(realm: Any, account: str, region: str, command: dict[str, Any]) -> int:
+        code = carried_out(realm, account, region, command)
+        place = f"{command['OutputS3KeyPrefix']}/{command['CommandId']}/{values['instance_id']}"
+        for number in range(60):
+            seam.s3(forensic).put_object(bucket, f"{place}/\u202e<b>{number}", b"")
+            seam.s3(forensic).put_object(bucket, f"{place}/a{number}", b"")
+        return code
+
+    monkeypatch.setattr(ssm, "_carry_out", flood)
+    done = bench.run(bench.registry.get("aws.ssm.collect-live-triage"), values).done
+
+    assert done.outcome is Outcome.APPLIED
+    assert 0 < len(done.outputs["objects"]) <= 20
+    assert all(key.isascii() and "<" not in key for key in done.outputs["objects"])

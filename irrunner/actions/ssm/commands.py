@@ -30,6 +30,7 @@ RUNNING: Final = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 DELIVERY_S: Final = 120
 UPLOAD_S: Final = 120
 """How long after a command's end its objects may take to be seen."""
+MOST_OBJECTS: Final = 20
 OWN: Final = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
 PERMISSIONS: Final = (
     DESCRIBE_INSTANCES,
@@ -164,14 +165,18 @@ def _instant(value: Any) -> datetime:
 
 
 def stored(ctx: LookContext, prefix: str) -> tuple[StoredObject, ...]:
-    """Return what is in the evidence bucket under a prefix."""
+    """Return what is in the evidence bucket under a prefix: the first of it, by key.
+
+    The host may write there as much as it likes and under any name: it must not make us read for ever, nor
+    fill the journal. So there is one page, and keys that Systems Manager or we would not choose are left out.
+    """
     if ctx.forensics is None or ctx.where.evidence_bucket is None:
         return ()
-    found = ctx.forensics.pages(
-        "s3:ListObjectsV2", "Contents", Bucket=ctx.where.evidence_bucket, Prefix=prefix
+    answer = ctx.forensics.call(
+        "s3:ListObjectsV2", Bucket=ctx.where.evidence_bucket, Prefix=prefix, MaxKeys=MOST_OBJECTS
     )
-    objects = (StoredObject(key=str(each["Key"]), size=int(each["Size"])) for each in found)
-    return tuple(sorted(objects, key=lambda each: each.key))
+    found = [each for each in answer.get("Contents") or () if _VALUE.fullmatch(str(each["Key"]))]
+    return tuple(StoredObject(key=str(each["Key"]), size=int(each["Size"])) for each in found)
 
 
 def script(name: str, platform: str, values: Mapping[str, str] | None = None) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from irrunner.actions.contract import LookContext, Model, ReadApi
-from irrunner.actions.ssm.commands import StoredObject
+from irrunner.actions.ssm.commands import stored
 from irrunner.errors import ActionError
 
 SMALLEST_SHARE: Final = 0.9
@@ -50,6 +50,8 @@ class Image(Model):
     """0: it is not there."""
     header: str | None = None
     """First bytes in hexadecimal; None: they could not be read."""
+    version_id: str = ""
+    """The version that was looked at: whatever the host writes to the key later is another one."""
 
 
 def memory_of(api: ReadApi, instance_type: str) -> int:
@@ -58,25 +60,26 @@ def memory_of(api: ReadApi, instance_type: str) -> int:
     return int(found["MemoryInfo"]["SizeInMiB"]) * MIB
 
 
-def image_at(ctx: LookContext, key: str, objects: tuple[StoredObject, ...]) -> Image:
-    """Return what is at a key: its size by the listing, and its first bytes by a ranged read."""
-    sizes = {each.key: each.size for each in objects}
+def image_at(ctx: LookContext, key: str) -> Image:
+    """Return what is at a key: its size by a listing, its first bytes and version by a ranged read."""
+    sizes = {each.key: each.size for each in stored(ctx, key)}
     if not sizes.get(key):
         return Image(key=key)
-    return Image(key=key, size=sizes[key], header=_header(ctx, key))
+    header, version_id = _header(ctx, key)
+    return Image(key=key, size=sizes[key], header=header, version_id=version_id)
 
 
-def _header(ctx: LookContext, key: str) -> str | None:
+def _header(ctx: LookContext, key: str) -> tuple[str | None, str]:
     """Read the first bytes; a bucket under a key that we may not use leaves them unknown."""
     if ctx.forensics is None:
-        return None
+        return None, ""
     wanted = f"bytes=0-{HEADER_BYTES - 1}"
     try:
         answer = ctx.forensics.call("s3:GetObject", Bucket=ctx.where.evidence_bucket, Key=key, Range=wanted)
         with answer["Body"] as body:
-            return bytes(body.read(HEADER_BYTES)).hex()
+            return bytes(body.read(HEADER_BYTES)).hex(), str(answer.get("VersionId", ""))
     except ActionError:
-        return None
+        return None, ""
 
 
 def fault_of(image: Image, kind: str, memory_bytes: int) -> str:

@@ -41,7 +41,6 @@ from irrunner.actions.ssm.commands import (
     script,
     send,
     sent_command,
-    stored,
 )
 from irrunner.actions.ssm.images import FORMATS, Image, doubt_of, fault_of, image_at, memory_of
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
@@ -102,6 +101,8 @@ class MemoryOutputs(Model):
     command_id: str
     bucket: str
     key: str
+    version_id: str
+    """Of the image that was checked; empty where its header could not be read."""
     size_bytes: int
 
 
@@ -140,13 +141,12 @@ class CaptureMemory(Action[OneInstance, MemoryState]):
         agent = agent_of(ctx.api, instance)
         configured = [Tool(**tool.model_dump()) for tool in ctx.settings.memory]
         tools = [tool for tool in configured if FORMATS[tool.kind].platform == agent.platform]
-        objects = stored(ctx, prefix_of(ctx))
         attempts = []
         for number, tool in enumerate(tools):
             comment = comment_of(ctx, f"{number} {tool.kind} {tool.sha256}")
             sent = sent_command(ctx, params.instance_id, agent.platform, comment)
             key = f"{prefix_of(ctx)}memory-{number}-{tool.kind}.{FORMATS[tool.kind].ending}"
-            image = image_at(ctx, key, objects) if sent else Image(key=key)
+            image = image_at(ctx, key) if sent else Image(key=key)
             attempts.append(Attempt(tool=tool, comment=comment, image=image, sent=sent))
         return MemoryState(
             instance_id=params.instance_id,
@@ -212,7 +212,8 @@ class CaptureMemory(Action[OneInstance, MemoryState]):
             told = decision.outputs.model_dump(mode="json") if decision.outputs else {}
             return PlannedOutputs(told)
         first = state.attempts[0] if state.attempts else None
-        unknown = {"command_id": f"<from {step}.command_id>", "size_bytes": state.memory_bytes}
+        tokens = {name: f"<from {step}.{name}>" for name in ("command_id", "version_id")}
+        unknown = {**tokens, "size_bytes": state.memory_bytes}
         return PlannedOutputs(_outputs(state, first).model_dump(mode="json") | unknown)
 
     def targets(self, params: OneInstance, where: Where) -> tuple[str, ...]:
@@ -253,5 +254,6 @@ def _outputs(state: MemoryState, attempt: Attempt | None, reason: str = "") -> M
         command_id=attempt.sent.command_id if attempt and attempt.sent else "",
         bucket=state.bucket,
         key=attempt.image.key if attempt else "",
+        version_id=attempt.image.version_id if attempt else "",
         size_bytes=attempt.image.size if attempt else 0,
     )

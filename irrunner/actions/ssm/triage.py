@@ -113,7 +113,7 @@ class CollectLiveTriage(Action[OneInstance, TriageState]):
             bucket=(ctx.where.evidence_bucket or "") if ctx.forensics else "",
             prefix=prefix,
             sent=sent,
-            objects=stored(ctx, prefix) if sent else (),
+            objects=stored(ctx, f"{prefix}{sent.command_id}/{params.instance_id}/") if sent else (),
         )
 
     def decide(self, params: OneInstance, state: TriageState) -> Decision:
