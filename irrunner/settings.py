@@ -170,6 +170,17 @@ class Tracker(Section):
         return self
 
 
+class MemoryTool(Section):
+    """A tool that captures memory, kept in S3; the host runs it only if its SHA-256 is this one."""
+
+    kind: Literal["avml", "lime", "winpmem"]
+    """``avml`` and ``lime`` (a kernel module for just that kernel) on Linux, ``winpmem`` on Windows."""
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """Bucket from which the instance's own role may read."""
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,300}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseSettings):
     """All settings. Defaults are safe: they act where roles exist, and nowhere else."""
 
@@ -199,6 +210,8 @@ class Settings(BaseSettings):
     """Channel that is told when an effect that expires was taken off, or could not be."""
     tickets: dict[str, Tracker] = Field(default_factory=dict)
     """Trackers of tickets by the name that playbooks use."""
+    memory: tuple[MemoryTool, ...] = ()
+    """Tools that capture memory, in the order in which they are tried."""
     limits: Limits = Limits()
     drill: Drill = Drill()
     endpoints: Words = ()

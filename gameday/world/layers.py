@@ -52,6 +52,8 @@ from gameday.world import (
     organizations,
     rds,
     s3,
+    securityhub,
+    ssm,
     sts,
     tags,
 )

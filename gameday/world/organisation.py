@@ -119,12 +119,21 @@ def evidence_bucket(organisation: Organisation, region: str) -> str:
 
 
 def _furnish_bucket(organisation: Organisation, region: str) -> None:
-    """Make the evidence bucket: versioned, with Object Lock, not public."""
+    """Make the evidence bucket: versioned, with Object Lock, not public; our own hosts may write to it."""
     s3 = seam.s3(organisation.forensics)
     name = evidence_bucket(organisation, region)
     bucket = s3.create_bucket(name, region)
     bucket.object_lock_enabled = True
     s3.put_bucket_versioning(name, "Enabled")
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{name}/*",
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": organisation.id}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3.put_bucket_policy(name, policy.encode())
 
 
 def _furnish_keys(organisation: Organisation, region: str) -> None:

@@ -35,6 +35,7 @@ from gameday.world import (
     ssm,
 )
 from gameday.world import cloudtrail, config, dynamodb, rds
+from gameday.world import guardduty, messages, securityhub, ssm
 
 
 @dataclass(frozen=True, slots=True)

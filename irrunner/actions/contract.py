@@ -172,7 +172,7 @@ class Refused:
     code: str = "refused"
     """``forensics-not-configured`` where a setting is missing: the report names it, the exit code is 3."""
     outputs: Model | None = None
-    """What later steps see of a step that had nothing to do (``captured: false``)."""
+    """What later steps see of a step that was passed over (``captured: false``); its reason is a warning."""
 
 
 @dataclass(frozen=True, slots=True)

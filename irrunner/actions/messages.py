@@ -55,6 +55,6 @@ def too_long(*parts: str) -> Refused | None:
 
 
 def one_line(text: str, limit: int = TITLE_CHARACTERS) -> str:
-    """Return ASCII text of one line, without control characters, that begins with a letter, digit or sign."""
+    """Return ASCII text of one line, that begins with a letter, digit or sign, and is never empty."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in " ".join(text.split()))
-    return plain if len(plain) <= limit else f"{plain[: limit - 3]}..."
+    return (plain or SOURCE) if len(plain) <= limit else f"{plain[: limit - 3]}..."

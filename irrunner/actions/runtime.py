@@ -200,8 +200,8 @@ class StepRun:
             outcome = Outcome.ALREADY_DONE if decision.nothing_to_do else Outcome.REFUSED
             outputs = decision.outputs.model_dump(mode="json") if decision.outputs else {}
             return Done(
-                outcome, outputs, state, verified=decision.nothing_to_do,
-                reason=decision.reason, code=decision.code,
+                outcome, outputs, state, verified=decision.nothing_to_do and not outputs,
+                warnings=(decision.reason,) if outputs else (), reason=decision.reason, code=decision.code,
             )  # fmt: skip
         if isinstance(decision, Broken):
             if decision.refused and self._apart.refused:

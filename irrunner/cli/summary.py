@@ -41,6 +41,9 @@ DETAILS: Final = (
     "role {role_name}: sessions issued before {cut_off} are denied",
     "{access_key_id} of {user_name} is {status}",
     "user {user_name}: policy {policy_name}",
+    "{bucket}/{key}",
+    "{bucket}/{prefix}",
+    "{reference} {url}",
     "{evidence_id}",
     "{block} in {network_acl_ids}",
     "{addresses} in {target}",
@@ -152,9 +155,10 @@ def _section(step: Document) -> str:
         return "others"
     if step.get("held"):
         return "held"
-    if step["outcome"] not in GOOD or (step.get("outputs") or {}).get("sent") is False:
+    outputs = step.get("outputs") or {}
+    if step["outcome"] not in GOOD or False in (outputs.get("sent"), outputs.get("captured")):
         return "missing"
-    if action.startswith(("aws.ebs.", "evidence.")):
+    if action.startswith(("aws.ebs.", "aws.ssm.", "evidence.")):
         return "evidence"
     return "contained" if step["phase"] == "containment" or step["kind"] == "undo" else "others"
 

@@ -380,6 +380,7 @@ class Runner:
             engine.drive(driver)
         finally:
             engine.close()
+        self.services.deliver()
         return self.document(row.run_id)
 
     def resume_due(self) -> list[dict[str, Any]]:

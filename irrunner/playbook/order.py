@@ -18,6 +18,14 @@ from irrunner.playbook.problems import Problem
 from irrunner.playbook.sites import Visit, end_of, expressions_in
 
 Globs: TypeAlias = tuple[str, ...]
+_CUTS: Globs = (
+    "aws.ec2.isolate-instance",
+    "aws.ec2.stop-*",
+    "aws.ec2.terminate-*",
+    "aws.ec2.reboot-*",
+    "aws.ec2.remove-instance-profile",
+)
+"""What takes a host's agent, its memory, or its right to upload."""
 _SNAPSHOTS: Globs = ("aws.ebs.snapshot-instance", "aws.ebs.await-snapshots")
 _KEPT_FROM_GROUP: Globs = (
     "aws.autoscaling.enter-standby",
@@ -85,6 +93,28 @@ RULES: tuple[OrderRule, ...] = (
         message="isolation makes the host unhealthy, and Auto Scaling may terminate it with its volumes;"
         " snapshot first, or write `order: contain-first`",
         source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html",
+    ),
+    OrderRule(
+        rule="order-memory-before-cut",
+        action=_CUTS,
+        after=("aws.ssm.capture-memory",),
+        how="earlier",
+        given=("aws.ssm.capture-memory",),
+        waived_by_order="contain-first",
+        message="an isolated or stopped host has lost its SSM agent or its memory, and one without a profile"
+        " cannot upload; capture memory first (aws.ssm.capture-memory), or write `order: contain-first`",
+        source="https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-instance-permissions.html",
+    ),
+    OrderRule(
+        rule="order-triage-before-cut",
+        action=_CUTS,
+        after=("aws.ssm.collect-live-triage",),
+        how="earlier",
+        given=("aws.ssm.collect-live-triage",),
+        waived_by_order="contain-first",
+        message="an isolated or stopped host answers no questions; ask before (aws.ssm.collect-live-triage),"
+        " or write `order: contain-first`",
+        source="https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-instance-permissions.html",
     ),
     OrderRule(
         rule="isolate-without-snapshot",

@@ -7,6 +7,7 @@ taken out of them.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ import httpx
 from irrunner.aws.redact import Redactor
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
+LONGEST_ANSWER_S: Final = 20.0
+"""A tracker that trickles its answer must not hold a delivery longer than its claim."""
 LARGEST_ANSWER: Final = 1 << 20
 LONGEST_REASON: Final = 200
 _REDIRECTS: Final = range(300, 400)
@@ -101,8 +104,10 @@ class Line:
 
 
 def _bounded(answer: httpx.Response) -> bytes:
-    content = b""
+    content, until = b"", time.monotonic() + LONGEST_ANSWER_S
     for part in answer.iter_bytes():
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the answer trickles", request=answer.request)
         content += part
         if len(content) > LARGEST_ANSWER:
             break

@@ -60,7 +60,7 @@ class Jira:
     def _find(self, incident: str) -> str:
         """Return the oldest issue that is labelled with the incident, or an empty text."""
         jql = f'project = "{self._tracker.project}" AND labels = "{label(incident)}" ORDER BY created ASC'
-        body = json.dumps({"jql": jql, "fields": ["labels"], "maxResults": 1}).encode()
+        body = json.dumps({"jql": jql, "fields": ["key"], "maxResults": 1}).encode()
         # a search changes nothing, though it is a POST
         try:
             found = self._line.ask("POST", SEARCH[self._tracker.kind], body=body)

@@ -27,6 +27,10 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "ticket:Update": "update",
     "ticket:Close": "close",
 }
+ODD: Final = (
+    LookupError, TypeError, ValueError, AttributeError, OSError, httpx.InvalidURL, httpx.StreamError,
+)  # fmt: skip
+"""What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 AT_ONCE: Final = 100
 """Deliveries of one pass: it bounds how long a pass takes."""
 
@@ -121,7 +125,7 @@ class Tickets:
         except (SettingsError, ActionError) as problem:  # a secret that cannot be read
             self._outbox.put_off(delivery, str(problem), uncertain=False)
             return False
-        except Exception as problem:  # noqa: BLE001 - an answer that nobody foresaw must not stop the run
+        except ODD as problem:
             self._outbox.put_off(delivery, f"{type(problem).__name__} in {delivery.kind}", uncertain=True)
             return False
         self._outbox.settle(delivery, reference=receipt.reference, url=receipt.url)

@@ -180,7 +180,13 @@ def test_a_topic_that_nobody_hears_is_a_warning() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a\nb\tc", "a b c"), ("\u202eevil é", "?evil ?"), ("x" * 101, f"{'x' * 97}..."), ("  a", "a")],
+    [
+        ("a\nb\tc", "a b c"),
+        ("\u202eevil é", "?evil ?"),
+        ("x" * 101, f"{'x' * 97}..."),
+        ("  a", "a"),
+        ("\n", "irrunner"),
+    ],
 )
 def test_a_subject_is_one_line_of_ascii(text: str, line: str) -> None:
     """Names from findings come into subjects; SNS refuses what is no printable line."""

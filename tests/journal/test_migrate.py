@@ -10,9 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import MetaData, Table, create_engine, insert
 
 from irrunner.errors import JournalUnavailable
 from irrunner.journal.schema import REVISIONS, metadata
@@ -37,6 +38,26 @@ def test_the_migrations_give_the_schema_of_the_tables(store: SqlStore, tmp_path:
     direct.dispose()
 
     assert schema_of(store.path) == schema_of(tmp_path / "direct.db")
+
+
+def test_an_older_store_is_brought_up_to_date(path: Path, clock: ManualClock) -> None:
+    """Opening a store of the first revision migrates it, and keeps its runs."""
+    path.parent.mkdir()
+    old = create_engine(f"sqlite:///{path}")
+    with old.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "irrunner.journal:migrations")
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, REVISIONS[0])
+        runs = Table("runs", MetaData(), autoload_with=connection)
+        values = {column.name: 0 if str(column.type) != "TEXT" else "failed" for column in runs.c}
+        connection.execute(insert(runs), values)
+    old.dispose()
+
+    opened = SqlStore(path, clock)
+    assert [run.run_id for run in opened.runs()] == ["failed"]
+    assert opened.outbox.undelivered() == []
+    opened.close()
 
 
 def test_the_known_revisions_are_those_of_the_scripts() -> None:

@@ -85,6 +85,7 @@ def small_registry() -> Registry:
         make("aws.iam.deactivate-access-key"), make("aws.iam.quarantine-user"),
         make("aws.autoscaling.enter-standby"), make("aws.autoscaling.suspend-processes"),
         make("aws.elb.deregister-instance"), make("aws.elbv2.deregister-instance"),
+        make("aws.ssm.capture-memory"), make("aws.ssm.collect-live-triage"),
     ))  # fmt: skip
 
 

@@ -246,6 +246,22 @@ BROKEN = [
               steps: [{id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}]
           otherwise: [{id: a, uses: »aws.ec2.isolate-instance, with: {instance_id: i-1}}]
     """),
+    ("order-memory-before-cut", "contain-first", """
+        - {id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}
+        - {id: a, uses: »aws.ec2.stop-instance, with: {instance_id: i-1}}
+        - {id: m, uses: aws.ssm.capture-memory, with: {instance_id: i-1}}
+    """),
+    ("order-memory-before-cut", "upload", """
+        - {id: a, uses: »aws.ec2.remove-instance-profile, with: {instance_id: i-1}}
+        - {id: m, uses: aws.ssm.capture-memory, with: {instance_id: i-1}}
+    """),
+    ("order-triage-before-cut", "answers no questions", """
+        - {id: s, uses: aws.ebs.snapshot-instance, with: {instance_id: i-1}}
+        - id: p
+          parallel:
+            - {id: t, uses: aws.ssm.collect-live-triage, with: {instance_id: i-1}}
+            - {id: a, uses: »aws.ec2.isolate-instance, with: {instance_id: i-1}}
+    """),
     ("order-profile-before-revoke", "IMDS", """
         - {id: a, uses: »aws.iam.revoke-role-sessions, with: {instance_id: i-1}}
         - {id: s, uses: aws.ec2.remove-instance-profile, with: {instance_id: i-1}}

@@ -18,6 +18,8 @@ SNAPSHOT = f"- {{id: snap, uses: aws.ebs.snapshot-instance, {WITH}}}\n"
 ISOLATE = f"- {{id: cut, uses: aws.ec2.isolate-instance, {WITH}}}\n"
 OFF = f"- {{id: off, uses: aws.ec2.remove-instance-profile, {WITH}}}\n"
 UNSURE = f"- {{id: snap, uses: aws.ebs.snapshot-instance, {WITH}, on_failure: continue}}\n"
+MEMORY = f"- {{id: memory, uses: aws.ssm.capture-memory, {WITH}}}\n"
+TRIAGE = f"- {{id: triage, uses: aws.ssm.collect-live-triage, {WITH}}}\n"
 SURE = "${{ has(steps.snap) }}"
 STANDBY = f"- {{id: standby, uses: aws.autoscaling.enter-standby, {WITH}}}\n"
 HOLD = "- {id: hold, uses: aws.autoscaling.suspend-processes, with: {instance_id: i-1}}\n"
@@ -30,6 +32,8 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
     "body",
     [
         SNAPSHOT + STOP,
+        MEMORY + TRIAGE + SNAPSHOT + ISOLATE + STOP,
+        f"order: contain-first\nsteps:\n  {ISOLATE}  {SNAPSHOT}  {MEMORY}",
         f"- {{id: p, parallel: [[{SNAPSHOT.strip()[2:]}], [{{id: w, wait: 1s}}]]}}\n" + STOP,
         UNSURE + f"- {{id: stop, when: '{SURE}', uses: aws.ec2.stop-instance, {WITH}}}",
         f"- {{id: stop, uses: aws.ec2.stop-instance, exempt: a drill, {WITH}}}",

@@ -68,7 +68,8 @@ class ArchiveFinding(SetValue[OneFinding, ArchiveState]):
         archived = bool(service_of(ctx, detector_id, params.finding_id).get("Archived"))
         answer = ctx.api.call("guardduty:GetAdministratorAccount", DetectorId=detector_id)
         administrator = answer.get("Administrator") or {}
-        by = str(administrator.get("AccountId", ""))
+        governs = administrator.get("RelationshipStatus", "Enabled") == "Enabled"
+        by = str(administrator.get("AccountId", "")) if governs else ""
         return ArchiveState(
             target=params.finding_id,
             value=archived,

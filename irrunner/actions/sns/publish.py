@@ -27,7 +27,7 @@ from irrunner.journal.records import digest
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 FIFO: Final = ".fifo"
-TOPIC: Final = "arn:{partition}:sns:*:*:*"
+TOPIC: Final = "{topic_arn}"
 """A topic is often another account's, whose policy must allow the responder role."""
 
 
@@ -65,7 +65,7 @@ class PublishOutputs(Model):
     risk=Risk.NONE,
     permissions=(
         Permission("sns:GetTopicAttributes", TOPIC),
-        Permission("sns:Publish", "{topic_arn}", use="act"),
+        Permission("sns:Publish", TOPIC, use="act"),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="A message that was read cannot be taken back.",
