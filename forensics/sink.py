@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from pydantic import Field
+
 from irrunner.actions.contract import Call, Model, Permission, ReadApi, Scope
 from irrunner.errors import TargetNotFound
 
@@ -32,6 +34,8 @@ class StoredItem(Model):
     """``s3://bucket/key``."""
     sha256: str
     bytes: int
+    facts: dict[str, str] = Field(default_factory=dict)
+    """Its lineage, as it was stored."""
 
 
 class EvidenceSink(Protocol):
@@ -74,11 +78,12 @@ class S3Sink:
             head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=path)
         except TargetNotFound:
             return None
-        metadata = head.get("Metadata") or {}
+        metadata = dict(head.get("Metadata") or {})
         return StoredItem(
             location=f"s3://{self._bucket}/{path}",
-            sha256=metadata.get("sha256") or "",
+            sha256=metadata.pop("sha256", ""),
             bytes=int(head.get("ContentLength") or 0),
+            facts=metadata,
         )
 
     def put(self, path: str, data: bytes, *, media_type: str, lineage: Mapping[str, str]) -> Call:
