@@ -99,3 +99,5 @@ TagKey = Annotated[
     *_id(r"(?![aA][wW][sS]:)[^\x00-\x1f]{1,128}", "a tag key (1 to 128 characters, not aws:...)", "Incident"),
 ]
 TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 256 characters", "IR-42")]
+SubnetId = Annotated[str, *_id(f"subnet-{_HEX}", "a subnet id (subnet-...)", "subnet-0123456789abcdef0")]
+ImageId = Annotated[str, *_id(f"ami-{_HEX}", "an AMI id (ami-...)", "ami-0123456789abcdef0")]

@@ -108,6 +108,43 @@ def recorded(bench: Bench) -> Values:
     return {"access_key_id": key}
 
 
+def lab(bench: Bench) -> Values:
+    """An isolated network in the forensic account, and a copy of a disk in it."""
+    ec2 = bench.client("ec2", str(bench.where.forensic_account_id))
+    vpc = ec2.create_vpc(CidrBlock="10.99.0.0/24")["Vpc"]["VpcId"]
+    zone = f"{bench.where.region}a"
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.99.0.0/28", AvailabilityZone=zone)["Subnet"]
+    group = ec2.create_security_group(GroupName="lab", Description="lab", VpcId=vpc)["GroupId"]
+    ec2.create_tags(
+        Resources=[subnet["SubnetId"], group], Tags=[{"Key": "irrunner:workstation", "Value": "true"}]
+    )
+    disk = ec2.create_volume(
+        AvailabilityZone=zone, Size=8, Encrypted=True, KmsKeyId="alias/irrunner-evidence"
+    )
+    made = ec2.create_snapshot(VolumeId=disk["VolumeId"])["SnapshotId"]
+    ec2.delete_volume(VolumeId=disk["VolumeId"])
+    bench.clock.advance(OVER_S)
+    return {"snapshot_ids": [made], "image_id": "ami-0123456789abcdef0"}
+
+
+def workstation(bench: Bench) -> Values:
+    """A workstation of this run; its launch does not count."""
+    launched = bench.run(bench.registry.get("forensics.launch-workstation"), lab(bench)).done
+    return {"instance_id": launched.outputs["instance_id"]}
+
+
+def erase_copies(bench: Bench, values: Values) -> None:
+    """Somebody deletes the copies."""
+    for snapshot_id in values["snapshot_ids"]:
+        del seam.ec2(str(bench.where.forensic_account_id), bench.where.region).snapshots[snapshot_id]
+
+
+def erase_workstation(bench: Bench, values: Values) -> None:
+    """An hour after its end AWS does not know the workstation any more."""
+    backend = seam.ec2(str(bench.where.forensic_account_id), bench.where.region)
+    backend.reservations.clear()
+
+
 LOAN = ("kms:CreateGrant", "kms:RevokeGrant")
 ACQUIRE = ("ec2:CopySnapshot", "ec2:LockSnapshot", "ec2:ModifySnapshotAttribute")
 
@@ -120,6 +157,14 @@ ROWS = (
     Row(
         "forensics.acquire-volumes", volumes_under("unencrypted"), erase_volumes,
         ("ec2:CreateSnapshot", *ACQUIRE), ("ec2:LockSnapshot",), name="unencrypted",
+    ),
+    Row(
+        "forensics.launch-workstation", lab, erase_copies,
+        ("ec2:RunInstances", "ec2:CreateVolume", "ec2:AttachVolume"),
+    ),
+    Row(
+        "forensics.terminate-workstation", workstation, erase_workstation,
+        ("ec2:TerminateInstances", "ec2:DeleteVolume"),
     ),
     Row("aws.ebs.digest-snapshot", digested, erase_snapshots),
     Row("aws.ec2.collect-instance-evidence", instance, erase_instance, ("s3:PutObject",)),
