@@ -32,6 +32,7 @@ from irrunner.actions.contract import (
 from irrunner.errors import (
     ActionDenied,
     ActionError,
+    ActionIncomplete,
     InvalidCall,
     QuotaExceeded,
     TargetConflict,
@@ -132,7 +133,7 @@ class StoreFiles(Action[P, FilesState]):
 
     def materials(self, ctx: LookContext, params: P) -> tuple[Source, ...]:
         """Return the files of this step; nothing is read here."""
-        raise NotImplementedError
+        raise ActionIncomplete(type(self).__qualname__)
 
     def required(self, ctx: LookContext, params: P) -> None:
         """Make sure that the target exists; called where a file is still to be read.
