@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from forensics.sink import PREFIX, SINK_PERMISSIONS, path_of
+from forensics.sink import OWN_ACCOUNT, PREFIX, SINK_PERMISSIONS, path_of
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -133,7 +133,7 @@ class ExportLogsOutputs(Model):
             f"arn:{{partition}}:s3:::*/{PREFIX}/*",
             scope="forensics",
             use="act",
-            conditions={"StringEquals": {"aws:ResourceAccount": "{account}"}},
+            conditions=OWN_ACCOUNT,
         ),
     ),
     undo=UndoPolicy.NEVER,

@@ -24,7 +24,8 @@ LARGEST_FILE: Final = 64 << 20
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9/_.-]+")
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]+")
 _OBJECTS: Final = f"arn:{{partition}}:s3:::*/{PREFIX}/*"
-_OWN_ACCOUNT: Final = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
+OWN_ACCOUNT: Final = {"StringEqualsIfExists": {"aws:ResourceAccount": "{account}"}}
+"""Bucket names are everybody's: only buckets of the forensic account itself are written to and read."""
 
 
 class StoredItem(Model):
@@ -120,9 +121,9 @@ def path_of(marker: str, *names: str) -> str:
 
 
 SINK_PERMISSIONS: Final = (
-    Permission("s3:GetObject", _OBJECTS, scope="forensics", conditions=_OWN_ACCOUNT),
-    Permission("s3:ListBucket", "arn:{partition}:s3:::*", scope="forensics", conditions=_OWN_ACCOUNT),
-    Permission("s3:PutObject", _OBJECTS, scope="forensics", use="act", conditions=_OWN_ACCOUNT),
+    Permission("s3:GetObject", _OBJECTS, scope="forensics", conditions=OWN_ACCOUNT),
+    Permission("s3:ListBucket", "arn:{partition}:s3:::*", scope="forensics", conditions=OWN_ACCOUNT),
+    Permission("s3:PutObject", _OBJECTS, scope="forensics", use="act", conditions=OWN_ACCOUNT),
 )
 """What storing files needs. Without ``s3:ListBucket`` S3 answers 403, and not 404, where nothing is stored.
 

@@ -115,6 +115,9 @@ class LaunchWorkstationOutputs(Model):
             "ec2:RunInstances", "arn:{partition}:ec2:{region}::image/{image_id}", scope="forensics", use="act"
         ),
         Permission("ec2:CreateVolume", f"{_EC2}:volume/*", scope="forensics", use="act"),
+        Permission(
+            "ec2:CreateVolume", "arn:{partition}:ec2:{region}::snapshot/*", scope="forensics", use="act"
+        ),
         *(
             Permission(
                 "ec2:CreateTags", f"{_EC2}:{kind}", scope="forensics", use="act",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -64,9 +65,15 @@ def digested(bench: Bench) -> Values:
 
 
 def log_objects(bench: Bench) -> Values:
-    """Two flow log objects of today."""
+    """Two flow log objects of today, in a bucket that lets the forensic account read."""
     s3, now = bench.client("s3"), bench.clock.now()
     build_bucket(Place(bench.account, bench.where.region, 7), "acme-logs")
+    statement = {
+        "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{bench.where.forensic_account_id}:root"},
+        "Action": "s3:GetObject", "Resource": "arn:aws:s3:::acme-logs/*",
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3.put_bucket_policy(Bucket="acme-logs", Policy=policy)
     prefix = f"AWSLogs/{bench.account}/vpcflowlogs/{bench.where.region}/"
     for number in (1, 2):
         key = f"{prefix}{now:%Y/%m/%d}/{number}.log.gz"
