@@ -29,7 +29,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 demo: $(VENV)/.run
 	$(BIN)/irrunner demo
 
-test: $(VENV)/.dev
+# An IAM evaluator by others, for one test; without Node that test is skipped and says so.
+INDEPENDENT := tests/gameday/world/authz/independent
+$(INDEPENDENT)/node_modules/.stamp: $(INDEPENDENT)/package-lock.json
+	if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(INDEPENDENT) && touch $@; fi
+
+test: $(VENV)/.dev $(INDEPENDENT)/node_modules/.stamp
 	$(BIN)/python -m pytest -n auto -q
 
 check: $(VENV)/.dev

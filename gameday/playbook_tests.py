@@ -26,6 +26,7 @@ from irrunner.errors import InvalidArgument, IRRunnerError, PlaybookInvalid
 from irrunner.findings.parse import parse_events
 from irrunner.playbook.library import Library, playbook_files
 from irrunner.playbook.model import Playbook, PlaybookTest
+from irrunner.playbook.order import used_actions
 from irrunner.playbook.types import bind_inputs
 from irrunner.testing import ManualClock, SeededIds
 from irrunner.vocabulary import RunStatus
@@ -127,9 +128,11 @@ def _play(case: Case, compiler: Compiler) -> Played:
     spec, clock = case.spec, ManualClock()
     event = json.dumps(spec.event).encode() if spec.event is not None else b""
     findings = tuple(parse_events(event)) if event else ()
+    actions = map(compiler.registry.get, sorted(used_actions(case.playbook)))
     with set_up(
-        clock=clock, ids=SeededIds(1), findings=findings, snapshot_s=SNAPSHOT_S, compiler=compiler
-    ) as stage:
+        clock=clock, ids=SeededIds(1), findings=findings, snapshot_s=SNAPSHOT_S, compiler=compiler,
+        actions=actions,
+    ) as stage:  # fmt: skip
         world = stage.world
         if event:
             incident = Incident(_scene_of(stage), event)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gameday.environment import secluded
 from gameday.world import World
+from irrunner.actions.contract import AnyAction
 from irrunner.cli.context import Context
 from irrunner.clock import Clock, IdSource
 from irrunner.engine.compiled import Compiler
@@ -62,6 +63,7 @@ def set_up(
     snapshot_s: float = 0.5,
     directory: Path | None = None,
     compiler: Compiler | None = None,
+    actions: Iterable[AnyAction] | None = None,
 ) -> Iterator[Stage]:
     """Open a world and point this process's AWS configuration at it, until the block ends.
 
@@ -74,6 +76,7 @@ def set_up(
         snapshot_s: World seconds that a snapshot takes.
         directory: For configuration and store; None: a temporary one, removed at the end.
         compiler: Compiled playbooks, kept over several stages; None: a new one.
+        actions: The runner's roles get exactly the permissions of these; None: they may do everything.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(secluded())
@@ -81,7 +84,9 @@ def set_up(
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="irrunner-stage-"))
             directory = Path(name)
         world = stack.enter_context(
-            World.build(findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory)
+            World.build(
+                findings=findings, clock=clock, snapshot_s=snapshot_s, directory=directory, actions=actions
+            )
         )
         os.environ.update({**world.env, **_SAFE, "IRRUNNER_REGIONS": world.region})
         context = Context(clock, ids)

@@ -13,9 +13,10 @@ from typing import Any, Final
 from werkzeug.test import run_wsgi_app
 
 from gameday.world import seam
+from gameday.world.authz import gate
 from gameday.world.calls import CallLog, is_mutating, plain
 from gameday.world.faults import Fault, FaultPlan
-from gameday.world.identity import Principal, authenticate, authorize
+from gameday.world.identity import Principal, authenticate
 from gameday.world.layers import LAYERS
 from gameday.world.protocol import (
     ApiRequest,
@@ -108,7 +109,7 @@ class Dispatch:
 
     def _serve(self, environ: Environ, scene: Scene) -> Reply:
         self.realm.schedule.run_until(self.realm.clock.now())
-        authorize(scene.principal, scene.request)
+        gate.require(scene.principal, scene.request, self.realm.organisation)
         remembered = self._remembered(scene)
         if remembered:
             return remembered

@@ -221,12 +221,12 @@ def _destination_key(scene: Scene) -> Any | None:
 
 
 def _keys_work(scene: Scene, source: Any, destination: Any | None) -> bool:
-    if destination is None or not keys.may_use(destination, scene.principal, keys.WRITING_A_SNAPSHOT):
+    if destination is None or not keys.may_use(destination, scene, keys.WRITING_A_SNAPSHOT):
         return False
     if not source.encrypted:
         return True
     origin = keys.resolve(source.owner_id, scene.params.get("SourceRegion", ""), source.kms_key_id or "")
-    return origin is not None and keys.may_use(origin, scene.principal, keys.READING_A_SNAPSHOT)
+    return origin is not None and keys.may_use(origin, scene, keys.READING_A_SNAPSHOT)
 
 
 def _limit_copies(scene: Scene) -> None:

@@ -70,7 +70,7 @@ def _readable(scene: Scene) -> Any:
         raise Refusal("ValidationException", f"The snapshot '{snapshot_id}' is not completed.")
     if snapshot.encrypted:
         key = keys.resolve(snapshot.owner_id, scene.region, snapshot.kms_key_id or "")
-        if key is None or not keys.may_use(key, scene.principal, ("kms:Decrypt",)):
+        if key is None or not keys.may_use(key, scene, ("kms:Decrypt",)):
             raise Refusal("AccessDeniedException", "The KMS key of the snapshot cannot be used.", 403)
     return snapshot
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from gameday.world import policies, seam
+from gameday.world import seam
 from gameday.world.clock import WorldClock
 from gameday.world.protocol import ApiRequest
-from gameday.world.refusals import denied, expired, unknown_key
+from gameday.world.refusals import expired, unknown_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Principal:
     """Of the user or role."""
     user_id: str
     session: Session | None = None
+    administrator: bool = False
+    """An observer of the world, whom no policy binds."""
 
     @property
     def policy_arn(self) -> str:
@@ -51,6 +53,10 @@ class Session:
     ends_at: datetime
     """By the world's clock."""
     source_identity: str = ""
+    policy: str | None = None
+    """The inline session policy."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Session tags."""
 
 
 class Sessions:
@@ -71,6 +77,8 @@ class Sessions:
         source_identity: str = "",
         access_key_id: str = "",
         any_token: bool = False,
+        policy: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Session:
         """Issue temporary credentials.
 
@@ -81,6 +89,8 @@ class Sessions:
             source_identity: ``sts:SourceIdentity``.
             access_key_id: A chosen id; empty: a new one.
             any_token: Accept any session token with the key (credentials met in a finding).
+            policy: Inline session policy.
+            tags: Session tags.
         """
         with self._lock:
             session = Session(
@@ -92,9 +102,11 @@ class Sessions:
                 expiration=self._clock.outside() + timedelta(seconds=duration_s),
                 ends_at=self._clock.now() + timedelta(seconds=duration_s),
                 source_identity=source_identity,
+                policy=policy,
+                tags=tags or {},
             )
             self._principals[session.access_key_id] = Principal(
-                who.account, who.arn, who.kind, who.name, who.user_id, session
+                who.account, who.arn, who.kind, who.name, who.user_id, session, who.administrator
             )
         return session
 
@@ -122,19 +134,6 @@ def authenticate(sessions: Sessions, clock: WorldClock, request: ApiRequest) -> 
     return principal
 
 
-def authorize(principal: Principal, request: ApiRequest) -> None:
-    """Refuse what the caller's own policies deny outright: quarantined users, revoked sessions.
-
-    Raises:
-        Refusal: With the service's own code for it.
-
-    Source: IAM user guide, "Revoking IAM role temporary security credentials": the deny compares
-    ``aws:TokenIssueTime``, which long-term keys do not have.
-    """
-    if policies.denies(policy_documents(principal), _iam_action(request), _context(principal)):
-        raise denied(request.protocol, principal.arn, request.action)
-
-
 def access_key_owner(access_key_id: str) -> tuple[str, Any, Any] | None:
     """Return account, user and key of a long-term access key that exists."""
     for account in seam.iam_accounts():
@@ -145,14 +144,10 @@ def access_key_owner(access_key_id: str) -> tuple[str, Any, Any] | None:
     return None
 
 
-def policy_documents(principal: Principal) -> list[str]:
-    """Return the inline and attached policies of the user or role behind a caller."""
+def owner_of(principal: Principal) -> Any | None:
+    """Return the user or role behind a caller, or None where it is gone."""
     iam = seam.iam(principal.account)
-    owner = iam.users.get(principal.name) if principal.kind == "user" else role_named(iam, principal.name)
-    if owner is None:
-        return []
-    attached = [_default_version(policy) for policy in owner.managed_policies.values()]
-    return [*owner.policies.values(), *(document for document in attached if document)]
+    return iam.users.get(principal.name) if principal.kind == "user" else role_named(iam, principal.name)
 
 
 def role_named(iam: Any, name: str) -> Any | None:
@@ -166,33 +161,3 @@ def _long_term(request: ApiRequest) -> Principal:
         raise unknown_key(request.protocol)
     account, user, _ = owner
     return Principal(account, user.arn, "user", user.name, user.id)
-
-
-def _context(principal: Principal) -> Mapping[str, str]:
-    known = {
-        "aws:principalarn": principal.policy_arn,
-        "aws:principalaccount": principal.account,
-        "aws:userid": principal.user_id,
-    }
-    if principal.kind == "user":
-        known["aws:username"] = principal.name
-    if principal.session:
-        known["aws:tokenissuetime"] = principal.session.issued_at.isoformat()
-        known["aws:sourceidentity"] = principal.session.source_identity
-    return known
-
-
-_IAM_PREFIXES = {
-    "elbv2": "elasticloadbalancing",
-    "elb": "elasticloadbalancing",
-    "accessanalyzer": "access-analyzer",
-}
-
-
-def _iam_action(request: ApiRequest) -> str:
-    return f"{_IAM_PREFIXES.get(request.service, request.service)}:{request.operation}"
-
-
-def _default_version(policy: Any) -> str | None:
-    versions = [v.document for v in policy.versions if v.version_id == policy.default_version_id]
-    return versions[0] if versions else None

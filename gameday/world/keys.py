@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gameday.world import policies, seam
+from gameday.world import seam
 from gameday.world.identity import Principal
+
+if TYPE_CHECKING:
+    from gameday.world.services import Scene
 
 DEFAULT_EBS_ALIAS: Final = "alias/aws/ebs"
 _ARN: Final = re.compile(r"arn:[^:]+:kms:(?P<region>[^:]+):(?P<account>[0-9]{12}):(?P<key>.+)")
@@ -65,20 +68,31 @@ def is_aws_managed(key: Any) -> bool:
     return bool(key.key_manager == "AWS")
 
 
-def may_use(key: Any, principal: Principal, actions: tuple[str, ...]) -> bool:
-    """Return whether a caller may use a key: it is enabled, and its policy or a grant says so.
+def may_use(key: Any, scene: Scene, actions: tuple[str, ...]) -> bool:
+    """Return whether a caller may use a key through EBS: it is enabled, and policies or a grant say so.
 
     Source: KMS developer guide, "Allowing users in other accounts to use a KMS key".
     """
     if key.key_state != "Enabled" or not key.enabled:
         return False
     if is_aws_managed(key):
-        return bool(key.account_id == principal.account)
-    return all(_granted(key, principal, action) or _allowed(key, principal, action) for action in actions)
+        return bool(key.account_id == scene.account)
+    return all(_granted(key, scene.principal, action) or _allowed(key, scene, action) for action in actions)
 
 
-def _allowed(key: Any, principal: Principal, action: str) -> bool:
-    return policies.allows(key.policy, action, principal.policy_arn, principal.account, {})
+def _allowed(key: Any, scene: Scene, action: str) -> bool:
+    from gameday.world.authz import gate  # noqa: PLC0415 - it reads keys, too
+
+    through_ebs = {
+        "kms:GrantIsForAWSResource": "true",
+        "kms:ViaService": f"ec2.{scene.region}.amazonaws.com",
+        "kms:CallerAccount": scene.account,
+    }
+    verdict = gate.verdict_on(
+        scene.principal, scene.request, scene.realm.organisation,
+        action=action, resource=key.arn, extra=through_ebs,
+    )  # fmt: skip
+    return verdict.allowed
 
 
 def _granted(key: Any, principal: Principal, action: str) -> bool:

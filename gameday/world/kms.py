@@ -25,7 +25,7 @@ def describe_key(scene: Scene) -> Mapping[str, Any] | None:
     key = keys.resolve(scene.account, scene.region, scene.params.get("KeyId", ""))
     if key is None or key.account_id == scene.account:
         return None
-    if not keys.may_use(key, scene.principal, ("kms:DescribeKey",)):
+    if not keys.may_use(key, scene, ("kms:DescribeKey",)):
         raise denied("json", scene.principal.arn, "kms:DescribeKey")
     metadata = key.to_dict()["KeyMetadata"]
     return {"KeyMetadata": metadata | {"CreationDate": datetime.fromtimestamp(metadata["CreationDate"], UTC)}}

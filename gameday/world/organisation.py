@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gameday.world import keys, seam
+from irrunner.actions.contract import AnyAction, Scope
+from irrunner.aws.roles import Accounts, organisation_policies, role_name, trust_policy
+from irrunner.settings import Forensics, Management, Settings
 
 RESPONDER_ROLE: Final = "irrunner-responder"
 FORENSICS_ROLE: Final = "irrunner-forensics"
@@ -84,17 +87,21 @@ def found(seed: int, members: Iterable[str], count: int) -> Organisation:
     return Organisation(organisation_id, management, security, forensics, tuple(chosen))
 
 
-def furnish(organisation: Organisation, regions: Iterable[str]) -> Credentials:
+def furnish(
+    organisation: Organisation, regions: Iterable[str], actions: Iterable[AnyAction] | None = None
+) -> Credentials:
     """Make the roles, keys and the caller.
 
     Args:
         organisation: The accounts.
         regions: Where the KMS keys are.
+        actions: For which the roles get permissions, and no others; None: the roles may do everything.
     """
+    granted = None if actions is None else list(actions)
     for member in organisation.members:
-        _role(member, RESPONDER_ROLE, organisation)
-    _role(organisation.forensics, FORENSICS_ROLE, organisation)
-    _role(organisation.management, MANAGEMENT_ROLE, organisation)
+        _role(member, "target", organisation, granted)
+    _role(organisation.forensics, "forensics", organisation, granted)
+    _role(organisation.management, "management", organisation, granted)
     for region in regions:
         _furnish_keys(organisation, region)
         _furnish_bucket(organisation, region)
@@ -171,9 +178,29 @@ def create_role(
     )
 
 
-def _role(account: str, name: str, organisation: Organisation) -> None:
-    role = create_role(account, name, trust(f"arn:aws:iam::{organisation.security}:root"))
-    role.put_policy("permissions", json.dumps({"Version": "2012-10-17", "Statement": [_ALLOW_ALL]}))
+def _role(account: str, scope: Scope, organisation: Organisation, granted: list[AnyAction] | None) -> None:
+    """Make a role as its deployment would, or one that may do everything."""
+    settings = settings_for(organisation)
+    runner = f"arn:aws:iam::{organisation.security}:root"
+    if granted is None:
+        role = create_role(account, role_name(scope, settings), trust(runner))
+        role.put_policy("permissions", json.dumps({"Version": "2012-10-17", "Statement": [_ALLOW_ALL]}))
+        return
+    place = Accounts(account if scope == "target" else "*", "*", runner)
+    made = organisation_policies(granted, settings, place)["roles"].get(scope)
+    trusted = json.dumps(made["trust"] if made else trust_policy(runner))
+    role = create_role(account, role_name(scope, settings), trusted)
+    for name, document in (made["policies"] if made else {}).items():
+        role.put_policy(name, json.dumps(document))
+
+
+def settings_for(organisation: Organisation) -> Settings:
+    """Return the settings of a runner for this organisation."""
+    return Settings(
+        responder_role=RESPONDER_ROLE,
+        forensics=Forensics(account_id=organisation.forensics, role=FORENSICS_ROLE),
+        management=Management(account_id=organisation.management, role=MANAGEMENT_ROLE),
+    )
 
 
 def _caller(organisation: Organisation) -> Credentials:

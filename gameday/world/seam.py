@@ -67,6 +67,7 @@ __all__ = [
     "kms_regions",
     "random_snapshot_id",
     "s3",
+    "s3_accounts",
     "used",
 ]  # fmt: skip
 
@@ -188,6 +189,11 @@ def used(service: str, account: str) -> list[str]:
     """Return the Regions (or partitions) in which an account has used a service, without touching others."""
     accounts: Any = get_backend(service)  # type: ignore[call-overload]  # as above
     return sorted(dict.keys(accounts[account])) if account in dict.keys(accounts) else []
+
+
+def s3_accounts() -> list[str]:
+    """Return the accounts that have used S3."""
+    return sorted(dict.keys(s3_backends))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gameday.world import policies, seam
+from gameday.world import seam
+from gameday.world.authz import gate
 from gameday.world.identity import Principal, Session, access_key_owner, role_named
 from gameday.world.refusals import Refusal, denied
 from gameday.world.services import Scene, StrictLayer
@@ -40,7 +41,12 @@ def assume_role(scene: Scene) -> Mapping[str, Any]:
         user_id=f"{role.id}:{session_name}",
     )
     session = scene.realm.sessions.open(
-        principal, issuer_arn=role.arn, duration_s=duration_s, source_identity=_source_identity(scene)
+        principal,
+        issuer_arn=role.arn,
+        duration_s=duration_s,
+        source_identity=_source_identity(scene),
+        policy=params.get("Policy"),
+        tags={tag["Key"]: str(tag.get("Value", "")) for tag in params.get("Tags") or ()},
     )
     answer = {
         "Credentials": _credentials(session),
@@ -87,12 +93,12 @@ def _trusting_role(scene: Scene) -> tuple[str, Any]:
     refused = denied("query", scene.principal.arn, f"sts:AssumeRole on resource: {scene.params['RoleArn']}")
     if role is None:
         raise refused
-    context = _trust_context(scene)
     for action in _actions_needed(scene.params):
-        if not policies.allows(
-            role.assume_role_policy_document, action, scene.principal.policy_arn, scene.account, context
-        ):
-            raise refused
+        gate.check(
+            scene.principal, scene.request, scene.realm.organisation, action=action, resource=role.arn,
+            extra=_trust_context(scene), resource_policy=role.assume_role_policy_document,
+            resource_account=named["account"], resource_decides=True,
+        )  # fmt: skip
     return named["account"], role
 
 
@@ -103,12 +109,9 @@ def _actions_needed(params: Mapping[str, Any]) -> list[str]:
 
 def _trust_context(scene: Scene) -> dict[str, str]:
     keys = {
-        "sts:externalid": scene.params.get("ExternalId"),
-        "sts:rolesessionname": scene.params.get("RoleSessionName"),
-        "sts:sourceidentity": _source_identity(scene) or None,
-        "aws:principalarn": scene.principal.policy_arn,
-        "aws:principalaccount": scene.account,
-        "aws:principalorgid": scene.realm.organisation.id,
+        "sts:ExternalId": scene.params.get("ExternalId"),
+        "sts:RoleSessionName": scene.params.get("RoleSessionName"),
+        "sts:SourceIdentity": _source_identity(scene) or None,
     }
     return {key: value for key, value in keys.items() if value is not None}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -32,6 +32,7 @@ from gameday.world.organisation import (
 from gameday.world.schedule import Schedule
 from gameday.world.server import Application, Server
 from gameday.world.state import canonical_state
+from irrunner.actions.contract import AnyAction
 from irrunner.clock import Clock, SystemClock
 from irrunner.findings.model import Finding
 from irrunner.findings.parse import parse_events
@@ -64,7 +65,9 @@ class World:
         snapshot_s: float,
         port: int,
         directory: Path | None,
+        actions: tuple[AnyAction, ...] | None,
     ) -> None:
+        self._actions = actions
         self._findings, self._members, self._port, self._directory = findings, members, port, directory
         self.seed = seed
         self.region = from_event.region_of(findings[0], region) if findings else region
@@ -92,6 +95,7 @@ class World:
         snapshot_s: float = SNAPSHOT_S,
         port: int = 0,
         directory: Path | None = None,
+        actions: Iterable[AnyAction] | None = None,
     ) -> Self:
         """Describe a world; it exists from ``with`` on.
 
@@ -105,6 +109,7 @@ class World:
             snapshot_s: World seconds from a snapshot's beginning to its completion.
             port: Of the server; 0: a free one.
             directory: For the configuration and the runner's store; None: a temporary one.
+            actions: The roles of irrunner get exactly the permissions of these; None: they may do everything.
 
         Raises:
             FindingMalformed: If the event is none.
@@ -118,6 +123,7 @@ class World:
             snapshot_s=snapshot_s,
             port=port,
             directory=directory,
+            actions=None if actions is None else tuple(actions),
         )
 
     def __enter__(self) -> Self:
@@ -126,7 +132,7 @@ class World:
         with contextlib.ExitStack() as stack:
             stack.callback(_ONE_AT_A_TIME.release)
             stack.enter_context(seam.installed(self.seed))
-            self._credentials: Credentials = furnish(self.organisation, self._regions())
+            self._credentials: Credentials = furnish(self.organisation, self._regions(), self._actions)
             self._populate()
             self._dispatch = Dispatch(self, self._log, self.faults)
             self._server = Server(Application(self._dispatch, routes(self)), self._port)
@@ -254,6 +260,7 @@ class World:
             kind="role",
             name="observer",
             user_id="AROAOBSERVER:observer",
+            administrator=True,
         )
 
     def _configure(self, stack: contextlib.ExitStack) -> Path:

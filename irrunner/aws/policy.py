@@ -50,7 +50,7 @@ def session_policy(
     Source: STS API reference, AssumeRole, parameter Policy (2,048 characters); IAM user guide, "IAM
         policy elements: variables" for ``${*}``.
     """
-    exact = _grants(permissions, values)
+    exact = grants_of(permissions, values)
     if not exact:
         return _DENY_ALL
     text = ""
@@ -81,7 +81,8 @@ def _literal(value: str) -> str:
     return "".join(_LITERAL.get(c, c) if " " < c <= "~" and c not in '"\\' else "?" for c in value)
 
 
-def _grants(permissions: Iterable[Permission], values: Mapping[str, str]) -> Grants:
+def grants_of(permissions: Iterable[Permission], values: Mapping[str, str]) -> Grants:
+    """Return the permissions as grants: each action, under each condition, with its resources."""
     grants: Grants = {}
     for permission in permissions:
         conditions = json.dumps(
@@ -151,15 +152,16 @@ def _service(action: str) -> str:
 
 
 def _render(grants: Grants) -> str:
-    """One statement for each set of resources and conditions."""
-    statements: dict[tuple[tuple[str, ...], str], list[str]] = {}
-    for (action, conditions), found in sorted(grants.items()):
-        statements.setdefault((tuple(sorted(found)), conditions), []).append(action)
-    document = {
-        "Version": "2012-10-17",
-        "Statement": _one_or_all([_statement(*key, actions) for key, actions in statements.items()]),
-    }
+    document = {"Version": "2012-10-17", "Statement": _one_or_all(statements_of(grants))}
     return json.dumps(document, separators=(",", ":"))
+
+
+def statements_of(grants: Grants) -> list[dict[str, Any]]:
+    """Return policy statements, one for each set of resources and conditions."""
+    actions: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (action, conditions), found in sorted(grants.items()):
+        actions.setdefault((tuple(sorted(found)), conditions), []).append(action)
+    return [_statement(*key, names) for key, names in actions.items()]
 
 
 def _statement(resources: tuple[str, ...], conditions: str, actions: Sequence[str]) -> dict[str, Any]:

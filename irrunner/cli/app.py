@@ -64,6 +64,7 @@ def _add_lazily(app: typer.Typer, name: str, value: str) -> None:
 HELP = {
     "gameday": "Game days, and the simulated organisation: irrunner gameday world serve.",
     "demo": "A real-shaped finding against the simulated organisation, start to report.",
+    "report": "The after-action report of a run: html, md, pdf, json; the timeline as svg, csv, timesketch.",
     "test": "Run the tests: section of playbooks on the simulated world.",
 }
 

@@ -11,7 +11,7 @@ import typer
 
 from irrunner.cli.context import Context
 from irrunner.cli.output import console, escape, print_json, table
-from irrunner.errors import EXIT_DONE, EXIT_INVALID_INPUT
+from irrunner.errors import EXIT_DONE, EXIT_INVALID_INPUT, InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ class Target(StrEnum):
     SVG = "svg"
     JSON = "json"
     MARKDOWN = "markdown"
+    IAM = "iam"
 
 
 def register(app: typer.Typer) -> None:
@@ -183,23 +184,55 @@ def schema(context: typer.Context, *, as_json: Json = False) -> int:
 
 def compile_(
     context: typer.Context,
-    playbook: Annotated[str, typer.Argument(help="Playbook id or path.", metavar="PLAYBOOK")],
+    playbook: Annotated[
+        str,
+        typer.Argument(
+            help="Playbook id or path; --to iam takes the whole library without one.", metavar="PLAYBOOK"
+        ),
+    ] = "",
     *,
     to: Annotated[Target, typer.Option("--to", help="Form.")] = Target.MERMAID,
     out: Annotated[Path | None, typer.Option("--out", help="File; default standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
+    account: Annotated[str, typer.Option("--account", help="With --to iam: the account of incidents.")] = "*",
+    region: Annotated[str, typer.Option("--region", help="With --to iam: the Region.")] = "*",
+    runner: Annotated[
+        str, typer.Option("--runner", help="With --to iam: ARN of the role or user that runs irrunner.")
+    ] = "",
 ) -> int:
-    """Compile a playbook to its state machine as a picture or document, or to the runbook in prose.
+    """Compile a playbook to its state machine as a picture or document, to the runbook in prose, or to the
+    least-privilege IAM policies of every role.
 
     Example: irrunner compile ec2-instance-compromise --to svg --out machine.svg
     """
     services: Context = context.obj
-    text = compiled(services.library.get(playbook), Target.JSON if as_json else to, services)
+    if to is Target.IAM and not as_json:
+        text = _policies(services, playbook, account, region, runner)
+    elif not playbook:
+        raise InvalidArgument("no playbook", hint="name one; only --to iam does without")
+    else:
+        text = compiled(services.library.get(playbook), Target.JSON if as_json else to, services)
     if out is None:
         sys.stdout.write(text)
     else:
         out.write_text(text, encoding="utf-8")
     return EXIT_DONE
+
+
+def _policies(services: Context, playbook: str, account: str, region: str, runner: str) -> str:
+    """Return the IAM policies that a playbook, or the whole library, needs."""
+    import json  # noqa: PLC0415 - only here
+
+    from irrunner.aws.roles import Accounts, organisation_policies  # noqa: PLC0415 - only here
+    from irrunner.playbook.order import used_actions  # noqa: PLC0415 - only here
+
+    chosen = [services.library.get(playbook)] if playbook else services.library.all()
+    used = sorted(frozenset[str]().union(*(used_actions(each) for each in chosen)))
+    place = Accounts(account, region, runner) if runner else Accounts(account, region)
+    document = organisation_policies(map(services.registry.get, used), services.settings, place)
+    return (
+        json.dumps({"playbooks": [each.id for each in chosen], "actions": used, **document}, indent=2) + "\n"
+    )
 
 
 def compiled(playbook: Playbook, to: Target, services: Context) -> str:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from irrunner.playbook.document import Draft
-from irrunner.playbook.model import Playbook, Run, Step, Text, Uses, Value
+from irrunner.playbook.model import Playbook, Run, Step, Text, Uses, Value, WaitUntil
 from irrunner.playbook.problems import Problem
 from irrunner.playbook.sites import Visit, end_of, expressions_in
 
@@ -232,6 +232,13 @@ def actions_of(step: Step, callees: Mapping[str, Playbook]) -> frozenset[str]:
         callee = callees[kind.playbook]
         return frozenset().union(*(actions_of(inner, callee.callees) for inner in callee.walk()))
     return frozenset()
+
+
+def used_actions(playbook: Playbook) -> frozenset[str]:
+    """Return every action that a run of the playbook may do or poll, in callees too."""
+    steps = [step for each in playbook.closure().values() for step in each.walk()]
+    polled = frozenset(step.kind.action for step in steps if isinstance(step.kind, WaitUntil))
+    return _union(actions_of(step, playbook.callees) for step in steps) | polled
 
 
 def _revokes_user(draft: Draft, step: Step, kind: Uses) -> Iterator[Problem]:

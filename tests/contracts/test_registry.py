@@ -4,64 +4,74 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import pytest
-from botocore.session import Session
 
+from gameday.world.authz.actions import exists as is_in_reference
+from gameday.world.authz.actions import resource_types
 from irrunner.actions.catalogue import CATALOGUE
 from irrunner.actions.contract import AnyAction, Model, NoOutputs
 from irrunner.actions.page import action_document, action_page
 from irrunner.actions.registry import classes_of, load_registry
-from irrunner.aws.operations import BOTO_SERVICE, IAM_ACTION
+from irrunner.aws.operations import ALSO_READS
 from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 
 PAGES = Path(__file__).parents[2] / "docs/reference/actions"
 ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>[a-z]+)(-[a-z0-9]+)*$")
 VERBS = {
-    "acquire", "digest",
-    "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy", "cordon",
-    "create", "deactivate", "deny", "deregister", "describe", "detach", "disable", "disassociate", "enable",
-    "enter", "export", "find", "force", "isolate", "launch", "list", "lock", "locate", "pause", "protect",
-    "put", "quarantine", "record", "release", "remove", "replace", "restore", "restrict", "revoke", "rotate",
-    "route", "run", "scale", "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag",
-    "terminate", "throttle", "unblock", "update", "verify", "whoami",
+    "acquire", "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy",
+    "cordon", "create", "deactivate", "deny", "deregister", "describe", "detach", "digest", "disable",
+    "disassociate", "enable", "enter", "export", "find", "force", "get", "isolate", "label", "launch",
+    "list", "locate", "lock", "make", "pause", "protect", "publish", "put", "quarantine", "record",
+    "release", "remove", "replace", "restore", "restrict", "revoke", "rotate", "route", "run", "scale",
+    "seal", "send", "set", "snapshot", "start", "stop", "suspend", "swap", "tag", "terminate", "throttle",
+    "unblock", "update", "verify", "whoami",
 }  # fmt: skip
-LOCAL = {"notify.send", "evidence.record"}
+LOCAL = {"notify.send", "evidence.record", "ticket.close", "ticket.create", "ticket.update"}
 BRACES = re.compile(r"\{([a-z_]+)\}")
+ARN = "arn:{partition}:"
 PLACE = {"partition", "region", "account"}
-WILDCARDS = {"kms:GenerateDataKey*", "kms:ReEncrypt*"}
 READS_ENCRYPTED_DATA = {"kms:Decrypt"}
 """What services ask KMS for on behalf of who reads; it changes nothing."""
-NO_OPERATION = {"iam:PassRole"}
-"""Permissions that no API operation is named after.
-
-Source: IAM user guide, "Grant a user permissions to pass a role to an AWS service".
-"""
 DOCUMENTATION = re.compile(r"^https://docs\.aws\.amazon\.com/[\w./#-]+$")
 ACTIONS = list(load_registry())
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 
 
-@cache
-def operations_of(service: str) -> frozenset[str]:
-    """Return the operations of botocore's model of a service."""
-    return frozenset(Session().get_service_model(BOTO_SERVICE.get(service, service)).operation_names)
+PATTERNS = {
+    "kms:GenerateDataKey*": ("GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
+    "kms:ReEncrypt*": ("ReEncryptFrom", "ReEncryptTo"),
+}
+"""What patterns of actions stand for."""
+
+
+def names_of(permission: str) -> tuple[str, ...]:
+    """Return the actions that a permission names."""
+    return PATTERNS.get(permission, (permission.partition(":")[2],))
+
+
+def is_whole_arn(pattern: str) -> bool:
+    """Whether a pattern is one parameter that holds an ARN."""
+    return BRACES.fullmatch(pattern) is not None and pattern.endswith("_arn}")
+
+
+def fits(permission: str, pattern: str) -> bool:
+    """Whether a pattern names resources of a type that an IAM action is authorised on."""
+    sample_arn = BRACES.sub("x", pattern).replace("*", "x")
+    service, _, _ = permission.partition(":")
+    types = [kind for name in names_of(permission) for kind in resource_types(f"{service}:{name}")]
+    return any(kind.is_arn_of(sample_arn) for kind in types)
 
 
 def exists(permission: str) -> bool:
-    """Whether an IAM action is named after an API operation (or one of the known exceptions)."""
-    if permission in NO_OPERATION or permission in IAM_ACTION.values():
+    """Whether it is an IAM action, or a pattern of them, or a right in a Kubernetes cluster."""
+    if permission.startswith("kubernetes:"):
         return True
-    service, _, name = permission.partition(":")
-    if permission in WILDCARDS:
-        return any(operation.startswith(name.rstrip("*")) for operation in operations_of(service)) or (
-            name == "ReEncrypt*" and "ReEncrypt" in operations_of(service)
-        )
-    return name in operations_of(service)
+    service, _, _ = permission.partition(":")
+    return all(is_in_reference(f"{service}:{name}") for name in names_of(permission))
 
 
 def test_the_catalogue_is_true() -> None:
@@ -99,20 +109,31 @@ class TestDeclaration:
             assert entry.scope in {"target", "forensics", "management"}
             assert entry.use in {"look", "act", "undo"}
             assert set(BRACES.findall(entry.resource)) <= PLACE | fields
-            assert entry.resource == "*" or entry.resource.startswith("arn:{partition}:")
+            assert is_whole_arn(entry.resource) or entry.resource == "*" or entry.resource.startswith(ARN)
 
     def test_looks_only_read(self, action: AnyAction) -> None:
         """What a look needs is named like a read; nothing that acts hides among it."""
-        reads = [
-            entry.action.partition(":")[2]
-            for entry in action.permissions
-            if entry.use == "look" and entry.action not in READS_ENCRYPTED_DATA
-        ]
+        asked = [entry.action for entry in action.permissions if entry.use == "look"]
+        reads = [name.partition(":")[2] for name in asked if name not in ALSO_READS | READS_ENCRYPTED_DATA]
         assert [name for name in reads if not name.startswith(("Describe", "Get", "List", "Lookup"))] == []
 
     def test_changes_are_not_open_to_every_resource(self, action: AnyAction) -> None:
-        """A permission to change names a type of resource at least."""
-        assert [e.action for e in action.permissions if e.use != "look" and e.resource == "*"] == []
+        """A permission to change names a type of resource at least, where the action has any."""
+        changes = [e for e in action.permissions if e.use != "look" and e.resource == "*"]
+        assert [entry.action for entry in changes if resource_types(entry.action)] == []
+
+    def test_resources_are_those_of_the_reference(self, action: AnyAction) -> None:
+        """A resource is of a type that the action has; one that has none takes ``*`` alone.
+
+        Source: Service Authorization Reference. A grant on another type allows nothing.
+        """
+        wrong = [
+            f"{entry.action} on {entry.resource}"
+            for entry in action.permissions
+            if entry.resource != "*" and not entry.action.startswith("kubernetes:")
+            if not is_whole_arn(entry.resource) and not fits(entry.action, entry.resource)
+        ]
+        assert wrong == []
 
     def test_risk_phase_and_settling_are_legal(self, action: AnyAction) -> None:
         """The words are of the shared vocabulary; what changes nothing has no risk."""

@@ -85,7 +85,7 @@ class DescribeState(State):
         DESCRIBE_ASSOCIATIONS,
         Permission("ec2:DescribeInstanceTypes"),
         Permission("iam:GetInstanceProfile", "arn:{partition}:iam::{account}:instance-profile/*"),
-        Permission("iam:ListInstanceProfiles", "arn:{partition}:iam::{account}:instance-profile/*"),
+        Permission("iam:ListInstanceProfiles"),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="Reads only: there is nothing to undo.",

@@ -31,7 +31,6 @@ DESCRIBE_GROUPS: Final = (
     Permission("ec2:DescribeSecurityGroups"),
     Permission("ec2:DescribeSecurityGroupRules"),
 )
-_RULES: Final = "arn:{partition}:ec2:{region}:{account}:security-group-rule/*"
 _VPCS: Final = "arn:{partition}:ec2:{region}:*:vpc/*"
 """A shared VPC belongs to another account than the groups in it."""
 CHANGE_GROUPS: Final = (
@@ -44,14 +43,13 @@ CHANGE_GROUPS: Final = (
         conditions={"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup"}},
     ),
     *(
-        Permission(f"ec2:{operation}", resource, use="act")
+        Permission(f"ec2:{operation}", GROUPS, use="act")
         for operation in (
             "AuthorizeSecurityGroupIngress",
             "AuthorizeSecurityGroupEgress",
             "RevokeSecurityGroupIngress",
             "RevokeSecurityGroupEgress",
         )
-        for resource in (GROUPS, _RULES)
     ),
 )
 

@@ -47,13 +47,16 @@ def test_the_forensic_account_is_found_by_its_name(world: World, caller: Client,
 
 
 def test_a_session_acts_in_the_roles_account(
-    world: World, caller: Client, assume: Callable[..., Any]
+    world: World, caller: Client, assume: Callable[..., Any], refused: Refused
 ) -> None:
-    """Calls of the session are recorded under account and assumed-role ARN."""
+    """Calls of the session are recorded under account and assumed-role ARN, and bound by its policy."""
     member = world.organisation.members[0]
-    answer = assume(SourceIdentity="run-1", Tags=[{"Key": "run", "Value": "1"}], Policy='{"Statement": []}')
+    only = json.dumps({"Statement": {"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"}})
+    answer = assume(SourceIdentity="run-1", Tags=[{"Key": "run", "Value": "1"}], Policy=only)
+    ec2 = caller("ec2", answer["Credentials"])
 
-    caller("ec2", answer["Credentials"]).describe_instances()
+    assert refused(ec2.describe_volumes) == "UnauthorizedOperation"
+    ec2.describe_instances()
 
     call = world.calls()[-1]
     assert answer["SourceIdentity"] == "run-1"
@@ -111,6 +114,14 @@ def test_source_identity_must_be_allowed_by_the_trust(
     iam.create_role(
         RoleName="narrow",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    with pytest.raises(ClientError, match="no identity-based policy allows the sts:AssumeRole action"):
+        assume(role="narrow", ExternalId="42")
+    mine = {"Effect": "Allow", "Action": "sts:*", "Resource": "arn:aws:iam::*:role/narrow"}
+    world.client(world.organisation.security, "iam").put_user_policy(
+        UserName="oncall",
+        PolicyName="narrow",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [mine]}),
     )
 
     assume(role="narrow", ExternalId="42")
@@ -206,8 +217,11 @@ def test_token_issue_time_says_nothing_of_long_term_keys(world: World, iam: Any,
     caller("ec2", _key(world)).describe_vpcs()
 
 
-def test_whose_key_it_is_can_be_asked(world: World, caller: Client) -> None:
-    """GetAccessKeyInfo names the account of any key."""
-    answer = caller("sts").get_access_key_info(AccessKeyId=world.resources["access_key_id"])
+def test_whose_key_it_is_can_be_asked(world: World, refused: Refused, caller: Client) -> None:
+    """GetAccessKeyInfo names the account of any key to who may ask; the on-call user may not."""
+    assert refused(caller("sts").get_access_key_info, AccessKeyId="AKIAIOSFODNN7EXAMPLE") == "AccessDenied"
+    answer = world.client(world.organisation.security, "sts").get_access_key_info(
+        AccessKeyId=world.resources["access_key_id"]
+    )
 
     assert answer["Account"] == world.resources["account_id"]

@@ -1,0 +1,1 @@
+"""IAM, evaluated in earnest: identity, session, boundary, service control and resource policies."""
