@@ -31,7 +31,6 @@ from irrunner.actions.ebs.snapshots import Snapshot, described
 from irrunner.actions.ids import SnapshotId, is_token
 from irrunner.actions.registry import action
 from irrunner.errors import TargetNotFound
-from irrunner.journal.sql import default_path
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 SLICE_BLOCKS: Final = 4 * CHUNK_BLOCKS
@@ -198,6 +197,8 @@ def _not_yet(params: DigestSnapshotParams, state: DigestSnapshotState) -> Decisi
 
 def _progress_file(ctx: LookContext, params: DigestSnapshotParams) -> Path:
     """Return the file that a step's progress is kept in, beside the journal."""
+    from irrunner.journal.sql import default_path  # noqa: PLC0415 - commands that list actions need no store
+
     name = hashlib.sha256(f"{ctx.marker} {params.account} {params.snapshot_id}".encode()).hexdigest()[:32]
     store = ctx.settings.store
     journal = Path(store) if store and "://" not in store else default_path()

@@ -7,13 +7,15 @@ may hold secrets. A file that is stored is not read again, so what was collected
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
-from forensics.sink import LARGEST_FILE, EvidenceSink, S3Sink, path_of
+from forensics.sink import LARGEST_FILE, EvidenceSink, S3Sink, StoredItem, path_of
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -30,6 +32,7 @@ from irrunner.actions.contract import (
 from irrunner.errors import (
     ActionDenied,
     ActionError,
+    ActionIncomplete,
     InvalidCall,
     QuotaExceeded,
     TargetConflict,
@@ -45,11 +48,20 @@ PASSED_OVER: Final = (ActionDenied, InvalidCall, QuotaExceeded, TargetConflict, 
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What was read for a file."""
+
+    data: bytes
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Small facts that are stored with it, and read back: how many events, whether it was cut short."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file to be."""
 
     name: str
-    read: Callable[[], bytes | None]
+    read: Callable[[], bytes | Content | None]
     """Reads the content; None: there is none (no user data)."""
     media_type: str = JSON
     lineage: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +78,7 @@ class FileSeen(Model):
     """Empty: it is not stored yet."""
     missing: str = ""
     """Why there is none."""
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 class FilesState(State):
@@ -73,8 +86,6 @@ class FilesState(State):
 
     bucket: str | None
     files: tuple[FileSeen, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What people should know: what was cut short."""
     _calls: tuple[Call, ...] = PrivateAttr(default=())
 
     @property
@@ -122,7 +133,7 @@ class StoreFiles(Action[P, FilesState]):
 
     def materials(self, ctx: LookContext, params: P) -> tuple[Source, ...]:
         """Return the files of this step; nothing is read here."""
-        raise NotImplementedError
+        raise ActionIncomplete(type(self).__qualname__)
 
     def required(self, ctx: LookContext, params: P) -> None:
         """Make sure that the target exists; called where a file is still to be read.
@@ -144,32 +155,44 @@ class StoreFiles(Action[P, FilesState]):
         if sink is None:
             return FilesState(bucket=None)
         materials = self.materials(ctx, params)
-        stored = {source.name: sink.find(path_of(ctx.marker, source.name)) for source in materials}
+        stored = {item.name: sink.find(path_of(ctx.marker, item.name)) for item in materials}
         if not all(stored.values()):
             self.required(ctx, params)
         seen, calls = [], []
         for source in materials:
-            path, item = path_of(ctx.marker, source.name), stored[source.name]
-            if item is not None:
-                facts = {"sha256": item.sha256, "bytes": item.bytes, "location": item.location}
-                seen.append(FileSeen(name=source.name, path=path, **facts))
-                continue
-            data, missing = _read(source)
-            if data is not None:
-                lineage = {"irrunner-run": ctx.marker, "account": ctx.where.account_id, **source.lineage}
-                call = sink.put(path, data, media_type=source.media_type, lineage=lineage)
-                calls.append(call)
-                seen.append(
-                    FileSeen(name=source.name, path=path, sha256=call.after["sha256"], bytes=len(data))
-                )
-            else:
-                seen.append(FileSeen(name=source.name, path=path, missing=missing))
-        state = FilesState(bucket=ctx.where.evidence_bucket, files=tuple(seen), notes=self.notes(ctx, params))
-        state._calls = tuple(calls)  # noqa: SLF001 - the state's own secret, not journalled
+            file, call = self._file(ctx, sink, source, stored[source.name])
+            seen.append(file)
+            calls += [call] if call else []
+        state = FilesState(bucket=ctx.where.evidence_bucket, files=tuple(seen))
+        state._calls = tuple(calls)  # noqa: SLF001 - the state's own, which is not journalled
         return state
 
-    def notes(self, ctx: LookContext, params: P) -> tuple[str, ...]:
-        """Return what people should know of what was read just now."""
+    def _file(
+        self, ctx: LookContext, sink: EvidenceSink, source: Source, item: StoredItem | None
+    ) -> tuple[FileSeen, Call | None]:
+        path = path_of(ctx.marker, source.name)
+        if item is not None:
+            _HELD.drop(path)
+            facts = {
+                "sha256": item.sha256,
+                "bytes": item.bytes,
+                "location": item.location,
+                "facts": item.facts,
+            }
+            return FileSeen(name=source.name, path=path, **facts), None
+        content = _HELD.get(path) or _read(source)
+        if isinstance(content, str):
+            return FileSeen(name=source.name, path=path, missing=content), None
+        _HELD.keep(path, content)
+        lineage = {
+            "irrunner-run": ctx.marker, "account": ctx.where.account_id, **source.lineage, **content.facts
+        }  # fmt: skip
+        call = sink.put(path, content.data, media_type=source.media_type, lineage=lineage)
+        seen = {"sha256": call.after["sha256"], "bytes": len(content.data), "facts": lineage}
+        return FileSeen(name=source.name, path=path, **seen), call
+
+    def warnings(self, params: P, state: FilesState) -> tuple[str, ...]:
+        """Return what people should know of the files that are stored: what was cut short."""
         return ()
 
     def decide(self, params: P, state: FilesState) -> Decision:
@@ -182,7 +205,7 @@ class StoreFiles(Action[P, FilesState]):
         if state.calls:
             return Act(state.calls)
         missing = tuple(f"{item.name}: {item.missing}" for item in state.files if item.missing)
-        return Settled(self.outputs(params, state), (*missing, *state.notes))
+        return Settled(self.outputs(params, state), (*missing, *self.warnings(params, state)))
 
     def outputs(self, params: P, state: FilesState) -> Model:
         """Return the outputs; a subclass may add to them."""
@@ -233,17 +256,47 @@ def as_json(answer: Any) -> bytes:
     return json.dumps(answer, sort_keys=True, indent=1, default=str).encode()
 
 
-def _read(source: Source) -> tuple[bytes | None, str]:
+def _read(source: Source) -> Content | str:
     """Return a file's content, or why there is none."""
     try:
-        data = source.read()
+        found = source.read()
     except PASSED_OVER as problem:
-        return None, _why(problem)
-    if data is None:
-        return None, "there is none"
-    if len(data) > LARGEST_FILE:
-        return None, f"{len(data)} bytes are more than a file of evidence may have ({LARGEST_FILE})"
-    return data, ""
+        return _why(problem)
+    if found is None:
+        return "there is none"
+    content = found if isinstance(found, Content) else Content(found)
+    if len(content.data) > LARGEST_FILE:
+        return f"{len(content.data)} bytes are more than a file of evidence may have ({LARGEST_FILE})"
+    return content
+
+
+class _Held:
+    """What was read and is not stored yet: a plan's reading is what the step stores. Bounded, in memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._contents: OrderedDict[str, Content] = OrderedDict()
+
+    def get(self, path: str) -> Content | None:
+        """Return what was read for a path."""
+        with self._lock:
+            return self._contents.get(path)
+
+    def keep(self, path: str, content: Content) -> None:
+        """Keep it until it is stored; the oldest make room."""
+        with self._lock:
+            self._contents[path] = content
+            while sum(len(item.data) for item in self._contents.values()) > self._most:
+                self._contents.popitem(last=False)
+
+    def drop(self, path: str) -> None:
+        """Forget what is stored."""
+        with self._lock:
+            self._contents.pop(path, None)
+
+
+_HELD: Final = _Held(2 * LARGEST_FILE)
 
 
 def _why(problem: ActionError) -> str:

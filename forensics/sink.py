@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from pydantic import Field
+
 from irrunner.actions.contract import Call, Model, Permission, ReadApi, Scope
 from irrunner.errors import TargetNotFound
 
@@ -22,7 +24,8 @@ LARGEST_FILE: Final = 64 << 20
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9/_.-]+")
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]+")
 _OBJECTS: Final = f"arn:{{partition}}:s3:::*/{PREFIX}/*"
-_OWN_ACCOUNT: Final = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
+OWN_ACCOUNT: Final = {"StringEqualsIfExists": {"aws:ResourceAccount": "{account}"}}
+"""Bucket names are everybody's: only buckets of the forensic account itself are written to and read."""
 
 
 class StoredItem(Model):
@@ -32,6 +35,8 @@ class StoredItem(Model):
     """``s3://bucket/key``."""
     sha256: str
     bytes: int
+    facts: dict[str, str] = Field(default_factory=dict)
+    """Its lineage, as it was stored."""
 
 
 class EvidenceSink(Protocol):
@@ -74,11 +79,12 @@ class S3Sink:
             head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=path)
         except TargetNotFound:
             return None
-        metadata = head.get("Metadata") or {}
+        metadata = dict(head.get("Metadata") or {})
         return StoredItem(
             location=f"s3://{self._bucket}/{path}",
-            sha256=metadata.get("sha256") or "",
+            sha256=metadata.pop("sha256", ""),
             bytes=int(head.get("ContentLength") or 0),
+            facts=metadata,
         )
 
     def put(self, path: str, data: bytes, *, media_type: str, lineage: Mapping[str, str]) -> Call:
@@ -115,9 +121,9 @@ def path_of(marker: str, *names: str) -> str:
 
 
 SINK_PERMISSIONS: Final = (
-    Permission("s3:GetObject", _OBJECTS, scope="forensics", conditions=_OWN_ACCOUNT),
-    Permission("s3:ListBucket", "arn:{partition}:s3:::*", scope="forensics", conditions=_OWN_ACCOUNT),
-    Permission("s3:PutObject", _OBJECTS, scope="forensics", use="act", conditions=_OWN_ACCOUNT),
+    Permission("s3:GetObject", _OBJECTS, scope="forensics", conditions=OWN_ACCOUNT),
+    Permission("s3:ListBucket", "arn:{partition}:s3:::*", scope="forensics", conditions=OWN_ACCOUNT),
+    Permission("s3:PutObject", _OBJECTS, scope="forensics", use="act", conditions=OWN_ACCOUNT),
 )
 """What storing files needs. Without ``s3:ListBucket`` S3 answers 403, and not 404, where nothing is stored.
 

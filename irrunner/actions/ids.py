@@ -323,3 +323,5 @@ SnsTopicArn = Annotated[
     ),
 ]
 EventBusName = Annotated[str, *_id(r"[A-Za-z0-9._/-]{1,256}", "the name of an event bus", "default")]
+SubnetId = Annotated[str, *_id(f"subnet-{_HEX}", "a subnet id (subnet-...)", "subnet-0123456789abcdef0")]
+ImageId = Annotated[str, *_id(f"ami-{_HEX}", "an AMI id (ami-...)", "ami-0123456789abcdef0")]

@@ -22,7 +22,7 @@ from irrunner.engine.loaded import RunFacts
 from irrunner.errors import Defect, InvalidCall, IRRunnerError, SettingsError
 from irrunner.settings import Settings
 
-EVIDENCE_PREFIXES = ("aws.ebs.", "aws.ssm.", "evidence.")
+EVIDENCE_PREFIXES = ("aws.ebs.", "aws.ssm.", "evidence.", "forensics.")
 """Actions that preserve: measured apart from containment, on threads of their own."""
 SIMULATED_POLL_S = 0.1
 LOCAL_PREFIXES = ("notify.", "evidence.", "ticket.")

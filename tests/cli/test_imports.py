@@ -27,7 +27,7 @@ COMMANDS: dict[tuple[str, ...], set[str]] = {
     | LANGUAGE
     | EXPRESSIONS
     | ACTIONS,
-    ("actions", "--json"): TYPER | LANGUAGE | EXPRESSIONS | ACTIONS,
+    ("actions", "--json"): TYPER | LANGUAGE | EXPRESSIONS | ACTIONS | {"forensics"},
     ("playbooks", "--json"): TYPER | LANGUAGE | EXPRESSIONS | ACTIONS | SETTINGS,
     ("runs", "--json"): TYPER | LANGUAGE | SETTINGS | STORE | {"cython_runtime"},
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forensics import evidence_files
 from forensics.bundle import compose, write_bundle
 from forensics.custody import Custody
 from irrunner.aws.api import Cloud
@@ -133,3 +134,9 @@ def office(tmp_path: Path) -> Iterator[Office]:
 def ids_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the ids of ledger records."""
     return [str(record["id"]) for record in records]
+
+
+@pytest.fixture(autouse=True)
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test read and did not store is not another's."""
+    monkeypatch.setattr(evidence_files, "_HELD", evidence_files._Held(1 << 20))
