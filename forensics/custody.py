@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forensics.bundle import Parts
-from forensics.chain import EVIDENCE, Chain, Entry, broken
+from forensics.chain import Chain, broken
+from forensics.deposits import ANCHORS, Kept, deposits
 from forensics.keys import Keys
 from forensics.ledger import Ledger
 from forensics.projection import project
 from forensics.s3_vault import S3Vault
 from forensics.signing import KmsSigner, LocalSigner, Signer
-from forensics.vault import LocalVault, Vault, VaultItem
+from forensics.vault import LocalVault, Vault
 from forensics.verify import Verdict, check_grounds, check_key
-from irrunner import __version__
 from irrunner.actions.contract import Permission
 from irrunner.clock import iso
 from irrunner.engine.service import os_user
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from irrunner.cli.context import Context
     from irrunner.clock import Clock
 
-VAULT_ID: Final = "vault/"
-"""Begins the ids of entries about files that somebody put into the vault."""
-ANCHORS: Final = "custody/"
 ANCHOR: Final = "custody/seal-{:06d}.json"
 """Name in the vault of a seal: under Object Lock it shows that a ledger was cut."""
 ROTATION_ID: Final = "custody-key"
@@ -53,15 +49,6 @@ KEEPING: Final = (
     Permission("kms:GenerateDataKey", "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act"),
 )
 """What the vault in S3 needs of the forensic role; never the deletion of anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A run with its journal, and the ledger of its incident."""
-
-    row: RunRow
-    records: Sequence[Record]
-    chain: Chain
 
 
 def custody_directory(settings: Settings, store: Store) -> Path:
@@ -139,11 +126,17 @@ class Custody:
         journals = {run_id: [each.sha256 for each in found] for run_id, found in self.journals(kept).items()}
         check_key(chain, expected_key)
         self._check_anchors(kept)
+        _, items, missing = deposits(kept, self.vault(kept), "", chain.last_seal_at)
+        if missing:
+            raise EvidenceIncomplete(
+                f"vault: {', '.join(missing)}: missing, or not what the ledger names",
+                hint="keep the vault as it is; the ledger has the hash of what was there",
+            )
         check_grounds(chain, journals)
         return Verdict(
             incident_id=row.incident_id, run_id=row.run_id, key_sha256=chain.keys[-1].fingerprint,
             keys=[key.fingerprint for key in chain.keys], records=len(chain.records),
-            head_sha256=chain.head_sha256, journals=len(journals), files=0, references=[],
+            head_sha256=chain.head_sha256, journals=len(journals), files=len(items), references=[],
             warnings=list(chain.warnings), pinned=bool(expected_key),
         )  # fmt: skip
 
@@ -272,49 +265,9 @@ class Custody:
         cloud, forensics = self._cloud(), self._settings.forensics
         region = region or forensics.region or os.environ.get("AWS_REGION") or "us-east-1"
         account = cloud.forensic_account_id() or "*"
-        place = {"partition": "aws", "account": account, "region": region, **(values or {})}
+        partition = [*cloud.caller().arn.split(":"), ""][1] or "aws"
+        place = {"partition": partition, "account": account, "region": region, **(values or {})}
         return cloud.forensics(region, run_id=run_id, permissions=permissions, values=place)
-
-
-def deposits(kept: Kept, vault: Vault, user: str, at: str) -> tuple[list[Entry], list[VaultItem], list[str]]:
-    """Compare the vault with the ledger.
-
-    Args:
-        kept: The run, and the ledger of its incident.
-        vault: Where files of evidence are.
-        user: Who looks.
-        at: When.
-
-    Returns:
-        Entries for files that the ledger does not name yet; the files; names of those that it names and
-        that are not there, or are not what it names.
-    """
-    items = vault.items(kept.row.incident_id)
-    items = [item for item in items if not item.name.startswith(ANCHORS)]
-    by_name = {item.name: item for item in items}
-    named = {
-        str(record["body"]["item"]["name"]): str(record["body"]["item"]["sha256"])
-        for record in kept.chain.records
-        if str(record["id"]).startswith(VAULT_ID)
-    }
-    wrong = [name for name, sha256 in named.items() if name not in by_name or by_name[name].sha256 != sha256]
-    fresh = [_deposit(item, kept.row, user, at) for item in items if item.name not in named]
-    return fresh, [item for item in items if item.name not in wrong], sorted(wrong)
-
-
-def _deposit(item: VaultItem, row: RunRow, user: str, at: str) -> Entry:
-    body = {
-        "item": {
-            "kind": "file", "name": item.name, "sha256": item.sha256, "bytes": item.size_bytes,
-            "media_type": item.media_type,
-        },
-        "location": {"account_id": "", "region": "", "resource": item.location, "version": item.version},
-        "source": {"account_id": row.account_id, "region": row.region, "resource": ""},
-        "lineage": [], "who": {"arn": "", "os_user": user, "run_id": row.run_id},
-        "tool": {"name": "irrunner", "version": __version__}, "action": "", "step": "", "outcome": "",
-        "verified": True, "drill": row.drill, "aws": [], "note": "found in the vault",
-    }  # fmt: skip
-    return Entry(f"{VAULT_ID}{item.name}", EVIDENCE, at, body)
 
 
 def _region(records: Sequence[Record]) -> str:

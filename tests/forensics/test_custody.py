@@ -12,6 +12,7 @@ import pytest
 from forensics.chain import ATTEMPT, EVIDENCE, JOURNAL, ROTATED
 from forensics.custody import keep_ended
 from forensics.projection import project
+from forensics.vault import LocalVault
 from irrunner.cli.context import Context
 from irrunner.errors import (
     CustodyBroken,
@@ -270,6 +271,18 @@ class TestVerdict:
             office.custody.verdict(run_id, "")
 
         assert not office.custody.directory.exists()
+
+    def test_a_file_that_was_changed_in_the_vault_is_found(self, office: Office) -> None:
+        """The ledger has the hash of what was there."""
+        run_id = office.whole_run()
+        path = Path(LocalVault(office.custody.directory / "vault").put("inc-1", "disk.raw", b"one").location)
+        office.export(run_id, "b.zip")
+        assert office.custody.verdict(run_id, "").files == 1
+        path.chmod(0o600)
+        path.write_bytes(b"two")
+
+        with pytest.raises(EvidenceIncomplete, match=r"disk\.raw"):
+            office.custody.verdict(run_id, "")
 
     def test_another_key_than_the_expected_is_refused(self, office: Office) -> None:
         """``--key`` holds for the store's ledger too."""
