@@ -32,7 +32,7 @@ class Folder:
         self.names = frozenset(self._walk())
 
     def _walk(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self._root, followlinks=False):
+        for folder, folders, files in os.walk(self._root, followlinks=False, onerror=_raise):
             if not folders and not files:
                 yield f"{Path(folder).relative_to(self._root).as_posix()}/"
             for each in (*folders, *files):
@@ -48,6 +48,11 @@ class Folder:
         """See :class:`Container`."""
         descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW)
         return os.fdopen(descriptor, "rb")
+
+
+def _raise(problem: OSError) -> None:
+    """Refuse a folder that cannot be read: something may lie in it."""
+    raise problem
 
 
 class Archive:

@@ -65,6 +65,8 @@ def verify_bundle(path: Path, expected_key: str = "") -> Verdict:
         InvalidArgument: If there is nothing to verify.
         CustodyBroken: Names the first broken link.
     """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise InvalidArgument(f"{path} is no file and no folder", hint="name a bundle")
     try:
         container: Container = Folder(path) if path.is_dir() else Archive(path)
         verdict = _Bundle(container).verdict(expected_key)

@@ -378,6 +378,13 @@ class TestArchives:
         with pytest.raises(InvalidArgument):
             verify_bundle(tmp_path / "nothing.zip")
 
+    def test_a_pipe_is_no_bundle(self, tmp_path: Path) -> None:
+        """Reading it would wait for ever."""
+        os.mkfifo(tmp_path / "pipe")
+
+        with pytest.raises(InvalidArgument, match="no file and no folder"):
+            verify_bundle(tmp_path / "pipe")
+
     @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04", b"\x00" * 100, b"PK\x05\x06" + b"\x00" * 18])
     def test_what_is_no_archive_is_broken(self, tmp_path: Path, data: bytes) -> None:
         """A download that was cut to nothing is broken, not a crash."""
