@@ -1,4 +1,4 @@
-"""Tell other packages (entry points ``irrunner.ended``) of the runs that a command has driven to their end."""
+"""Tell other packages (entry points ``irrunner.ended``) of the runs that a command drove to their end."""
 
 from __future__ import annotations
 
