@@ -21,7 +21,7 @@ from irrunner.actions.contract import Permission
 from irrunner.clock import iso
 from irrunner.engine.service import os_user
 from irrunner.errors import EvidenceError, EvidenceIncomplete
-from irrunner.journal.integrity import intact_row
+from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Record
 from irrunner.journal.sql import default_path
 from irrunner.journal.store import RunRow, Store
@@ -179,7 +179,7 @@ class Custody:
         return parts, signer
 
     def journals(self, kept: Kept) -> dict[str, Sequence[Record]]:
-        """Return the journals of all runs that the ledger names, and of this one.
+        """Return the journals of all runs that the ledger names, and of this one, read after the ledger.
 
         Raises:
             JournalCorrupt: If one does not verify, or was deleted.
@@ -187,15 +187,13 @@ class Custody:
         runs = {
             str(record["body"]["journal"]["run_id"]) for record in kept.chain.records if _is_of_run(record)
         }
-        others = sorted(runs - {kept.row.run_id})
-        found = {run_id: self._store.records(intact_row(self._store, run_id).run_id) for run_id in others}
-        return {kept.row.run_id: kept.records, **found}
+        return {run_id: intact_records(self._store, run_id) for run_id in sorted(runs | {kept.row.run_id})}
 
     def signer(self, run_id: str = ROTATION_ID, region: str = "") -> Signer:
         """Return the holder of the configured key.
 
         Raises:
-            SettingsError: If it is no key that can sign, or two are configured.
+            SettingsError: If it is no key that can sign.
             ActionError: If AWS refuses.
         """
         forensics = self._settings.forensics

@@ -529,6 +529,16 @@ class TestExport:
         assert [each["bytes"] for each in verdict.references] == [5_000]
         assert not (office.folder / "small" / "vault").exists()
 
+    def test_a_ledger_that_grows_meanwhile_is_exported_as_it_was(self, office: Office) -> None:
+        """Another run of the incident ends while a bundle is written."""
+        run_id = office.whole_run()
+        parts, signer = office.custody.parts(office.custody.keep(run_id), 1 << 20)
+        office.anew().keep(office.whole_run())
+
+        write_bundle(compose(parts, signer), office.folder / "b.zip")
+
+        assert verify_bundle(office.folder / "b.zip").records == 5
+
     def test_nothing_is_overwritten(self, office: Office) -> None:
         """An earlier export stays as it is."""
         run_id = office.whole_run()
