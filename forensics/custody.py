@@ -36,17 +36,22 @@ ANCHOR: Final = "custody/seal-{:06d}.json"
 """Name in the vault of a seal: under Object Lock it shows that a ledger was cut."""
 ROTATION_ID: Final = "custody-key"
 SIGNING: Final = ("kms:GetPublicKey", "kms:Sign")
+_OF_BUCKET: Final = (
+    "s3:GetBucketLogging", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:ListBucket",
+)  # fmt: skip
+_OF_ITEM: Final = ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion")
+_TO_PUT: Final = ("s3:PutObject", "s3:PutObjectRetention")
+_OF_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+_BUCKET: Final = "arn:{partition}:s3:::{bucket}"
+_VIA_S3: Final = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
 KEEPING: Final = (
-    Permission("s3:GetBucketLogging", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetBucketObjectLockConfiguration", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetBucketVersioning", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:ListBucket", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetObject", "arn:{partition}:s3:::{bucket}/*", scope="forensics"),
-    Permission("s3:GetObjectRetention", "arn:{partition}:s3:::{bucket}/*", scope="forensics"),
-    Permission("s3:PutObject", "arn:{partition}:s3:::{bucket}/*", scope="forensics", use="act"),
-    Permission("s3:PutObjectRetention", "arn:{partition}:s3:::{bucket}/*", scope="forensics", use="act"),
-    Permission("kms:Decrypt", "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act"),
-    Permission("kms:GenerateDataKey", "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act"),
+    *(Permission(name, _BUCKET, scope="forensics") for name in _OF_BUCKET),
+    *(Permission(name, f"{_BUCKET}/*", scope="forensics") for name in _OF_ITEM),
+    *(Permission(name, f"{_BUCKET}/*", scope="forensics", use="act") for name in _TO_PUT),
+    *(
+        Permission(name, "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act", conditions=_VIA_S3)
+        for name in _OF_KEY
+    ),
 )
 """What the vault in S3 needs of the forensic role; never the deletion of anything."""
 
