@@ -20,10 +20,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from forensics.chain import EVIDENCE, Entry, read_chain
+from forensics.chain import EVIDENCE, Entry
 from forensics.keys import Keys
 from forensics.ledger import Ledger
 from forensics.signing import LocalSigner
+from forensics.walk import read_chain
 from irrunner.clock import iso
 from irrunner.errors import CustodyBroken
 from irrunner.testing import EPOCH, ManualClock

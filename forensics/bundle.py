@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import secrets
 import shutil
@@ -96,7 +97,7 @@ def compose(parts: Parts, signer: Signer) -> dict[str, Source]:
         signer: Holder of the ledger's current key.
     """
     files = _Files()
-    files.add(LEDGER, _source(parts.ledger.read_bytes()))
+    files.add(LEDGER, _source(_ledger_bytes(parts)))
     files.add_text(PUBLIC_KEY, signer.public.pem)
     for run_id, records in parts.journals.items():
         files.add_text(f"journals/{run_id}.jsonl", _lines(records))
@@ -128,6 +129,12 @@ def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
         else:
             files.add(name, _opener(parts.vault, item))
     return references
+
+
+def _ledger_bytes(parts: Parts) -> bytes:
+    """Return the ledger as it was checked: another process may have extended its file since."""
+    with parts.ledger.open("rb") as stream:
+        return b"".join(itertools.islice(stream, len(parts.chain.records) + parts.chain.seals))
 
 
 def _timeline(parts: Parts) -> Timeline:

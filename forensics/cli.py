@@ -10,7 +10,7 @@ import typer
 from irrunner.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
-    from forensics.custody import Kept
+    from forensics.deposits import Kept
     from forensics.verify import Verdict
     from irrunner.cli.context import Context
 

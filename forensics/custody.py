@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forensics.bundle import Parts
-from forensics.chain import EVIDENCE, Chain, Entry, broken
+from forensics.chain import Chain, broken
+from forensics.deposits import ANCHORS, Kept, deposits
 from forensics.keys import Keys
 from forensics.ledger import Ledger
 from forensics.projection import project
 from forensics.s3_vault import S3Vault
 from forensics.signing import KmsSigner, LocalSigner, Signer
-from forensics.vault import LocalVault, Vault, VaultItem
+from forensics.vault import LocalVault, Vault
 from forensics.verify import Verdict, check_grounds, check_key
-from irrunner import __version__
 from irrunner.actions.contract import Permission
 from irrunner.clock import iso
 from irrunner.engine.service import os_user
 from irrunner.errors import EvidenceError, EvidenceIncomplete
-from irrunner.journal.integrity import intact_row
+from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Record
 from irrunner.journal.sql import default_path
 from irrunner.journal.store import RunRow, Store
@@ -33,35 +32,28 @@ if TYPE_CHECKING:
     from irrunner.cli.context import Context
     from irrunner.clock import Clock
 
-VAULT_ID: Final = "vault/"
-"""Begins the ids of entries about files that somebody put into the vault."""
-ANCHORS: Final = "custody/"
 ANCHOR: Final = "custody/seal-{:06d}.json"
 """Name in the vault of a seal: under Object Lock it shows that a ledger was cut."""
 ROTATION_ID: Final = "custody-key"
 SIGNING: Final = ("kms:GetPublicKey", "kms:Sign")
+_OF_BUCKET: Final = (
+    "s3:GetBucketLogging", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:ListBucket",
+)  # fmt: skip
+_OF_ITEM: Final = ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion")
+_TO_PUT: Final = ("s3:PutObject", "s3:PutObjectRetention")
+_OF_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+_BUCKET: Final = "arn:{partition}:s3:::{bucket}"
+_VIA_S3: Final = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
 KEEPING: Final = (
-    Permission("s3:GetBucketLogging", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetBucketObjectLockConfiguration", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetBucketVersioning", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:ListBucket", "arn:{partition}:s3:::{bucket}", scope="forensics"),
-    Permission("s3:GetObject", "arn:{partition}:s3:::{bucket}/*", scope="forensics"),
-    Permission("s3:GetObjectRetention", "arn:{partition}:s3:::{bucket}/*", scope="forensics"),
-    Permission("s3:PutObject", "arn:{partition}:s3:::{bucket}/*", scope="forensics", use="act"),
-    Permission("s3:PutObjectRetention", "arn:{partition}:s3:::{bucket}/*", scope="forensics", use="act"),
-    Permission("kms:Decrypt", "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act"),
-    Permission("kms:GenerateDataKey", "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act"),
+    *(Permission(name, _BUCKET, scope="forensics") for name in _OF_BUCKET),
+    *(Permission(name, f"{_BUCKET}/*", scope="forensics") for name in _OF_ITEM),
+    *(Permission(name, f"{_BUCKET}/*", scope="forensics", use="act") for name in _TO_PUT),
+    *(
+        Permission(name, "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act", conditions=_VIA_S3)
+        for name in _OF_KEY
+    ),
 )
 """What the vault in S3 needs of the forensic role; never the deletion of anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A run with its journal, and the ledger of its incident."""
-
-    row: RunRow
-    records: Sequence[Record]
-    chain: Chain
 
 
 def custody_directory(settings: Settings, store: Store) -> Path:
@@ -139,11 +131,17 @@ class Custody:
         journals = {run_id: [each.sha256 for each in found] for run_id, found in self.journals(kept).items()}
         check_key(chain, expected_key)
         self._check_anchors(kept)
+        _, items, missing = deposits(kept, self.vault(kept), "", chain.last_seal_at)
+        if missing:
+            raise EvidenceIncomplete(
+                f"vault: {', '.join(missing)}: missing, or not what the ledger names",
+                hint="keep the vault as it is; the ledger has the hash of what was there",
+            )
         check_grounds(chain, journals)
         return Verdict(
             incident_id=row.incident_id, run_id=row.run_id, key_sha256=chain.keys[-1].fingerprint,
             keys=[key.fingerprint for key in chain.keys], records=len(chain.records),
-            head_sha256=chain.head_sha256, journals=len(journals), files=0, references=[],
+            head_sha256=chain.head_sha256, journals=len(journals), files=len(items), references=[],
             warnings=list(chain.warnings), pinned=bool(expected_key),
         )  # fmt: skip
 
@@ -186,7 +184,7 @@ class Custody:
         return parts, signer
 
     def journals(self, kept: Kept) -> dict[str, Sequence[Record]]:
-        """Return the journals of all runs that the ledger names, and of this one.
+        """Return the journals of all runs that the ledger names, and of this one, read after the ledger.
 
         Raises:
             JournalCorrupt: If one does not verify, or was deleted.
@@ -194,15 +192,13 @@ class Custody:
         runs = {
             str(record["body"]["journal"]["run_id"]) for record in kept.chain.records if _is_of_run(record)
         }
-        others = sorted(runs - {kept.row.run_id})
-        found = {run_id: self._store.records(intact_row(self._store, run_id).run_id) for run_id in others}
-        return {kept.row.run_id: kept.records, **found}
+        return {run_id: intact_records(self._store, run_id) for run_id in sorted(runs | {kept.row.run_id})}
 
     def signer(self, run_id: str = ROTATION_ID, region: str = "") -> Signer:
         """Return the holder of the configured key.
 
         Raises:
-            SettingsError: If it is no key that can sign, or two are configured.
+            SettingsError: If it is no key that can sign.
             ActionError: If AWS refuses.
         """
         forensics = self._settings.forensics
@@ -272,49 +268,9 @@ class Custody:
         cloud, forensics = self._cloud(), self._settings.forensics
         region = region or forensics.region or os.environ.get("AWS_REGION") or "us-east-1"
         account = cloud.forensic_account_id() or "*"
-        place = {"partition": "aws", "account": account, "region": region, **(values or {})}
+        partition = [*cloud.caller().arn.split(":"), ""][1] or "aws"
+        place = {"partition": partition, "account": account, "region": region, **(values or {})}
         return cloud.forensics(region, run_id=run_id, permissions=permissions, values=place)
-
-
-def deposits(kept: Kept, vault: Vault, user: str, at: str) -> tuple[list[Entry], list[VaultItem], list[str]]:
-    """Compare the vault with the ledger.
-
-    Args:
-        kept: The run, and the ledger of its incident.
-        vault: Where files of evidence are.
-        user: Who looks.
-        at: When.
-
-    Returns:
-        Entries for files that the ledger does not name yet; the files; names of those that it names and
-        that are not there, or are not what it names.
-    """
-    items = vault.items(kept.row.incident_id)
-    items = [item for item in items if not item.name.startswith(ANCHORS)]
-    by_name = {item.name: item for item in items}
-    named = {
-        str(record["body"]["item"]["name"]): str(record["body"]["item"]["sha256"])
-        for record in kept.chain.records
-        if str(record["id"]).startswith(VAULT_ID)
-    }
-    wrong = [name for name, sha256 in named.items() if name not in by_name or by_name[name].sha256 != sha256]
-    fresh = [_deposit(item, kept.row, user, at) for item in items if item.name not in named]
-    return fresh, [item for item in items if item.name not in wrong], sorted(wrong)
-
-
-def _deposit(item: VaultItem, row: RunRow, user: str, at: str) -> Entry:
-    body = {
-        "item": {
-            "kind": "file", "name": item.name, "sha256": item.sha256, "bytes": item.size_bytes,
-            "media_type": item.media_type,
-        },
-        "location": {"account_id": "", "region": "", "resource": item.location, "version": item.version},
-        "source": {"account_id": row.account_id, "region": row.region, "resource": ""},
-        "lineage": [], "who": {"arn": "", "os_user": user, "run_id": row.run_id},
-        "tool": {"name": "irrunner", "version": __version__}, "action": "", "step": "", "outcome": "",
-        "verified": True, "drill": row.drill, "aws": [], "note": "found in the vault",
-    }  # fmt: skip
-    return Entry(f"{VAULT_ID}{item.name}", EVIDENCE, at, body)
 
 
 def _region(records: Sequence[Record]) -> str:

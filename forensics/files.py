@@ -40,8 +40,11 @@ def storing(what: str) -> Iterator[None]:
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory that only we may enter."""
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    """Make a directory that only we may enter, and those above it that are missing."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+        sync_directory(each.parent)
 
 
 def write_whole(path: Path, data: bytes, mode: int = PRIVATE) -> None:

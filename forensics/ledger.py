@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from forensics.chain import Chain, Entry, extended, key_entry, read_chain
+from forensics.chain import Chain, Entry, extended, key_entry
 from forensics.files import locked, make_private, storing, write_whole
 from forensics.keys import Keys
 from forensics.signing import Signer
+from forensics.walk import read_chain
 from irrunner.clock import Clock
 from irrunner.errors import CustodyBroken, InvalidArgument
 

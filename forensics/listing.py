@@ -13,7 +13,7 @@ from irrunner.cli.output import console, escape, table
 
 if TYPE_CHECKING:
     from forensics.bundle import Parts
-    from forensics.custody import Kept
+    from forensics.deposits import Kept
     from forensics.verify import Verdict
 
 SHORT: Final = 16

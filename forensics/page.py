@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from forensics.bundle import Parts
 
 LONGEST_CELL: Final = 600
+SHORT: Final = 36
+"""Characters that are never broken over lines: a UUID."""
 STYLE: Final = """
 :root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;max-width:100rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid #8884}
 th{font-weight:600;font-size:.85rem}code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
 .drill{background:#fc03;padding:.5rem .8rem;border-left:4px solid #c90}.dim{opacity:.7}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.short{white-space:nowrap}
 """
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 VIEW: Final = (
@@ -122,7 +124,10 @@ def shown(value: object) -> str:
 
 def code(value: object) -> str:
     """Return text in a fixed font; nothing for nothing."""
-    return f"<code>{shown(value)}</code>" if value not in ("", None) else ""
+    if value in ("", None):
+        return ""
+    short = ' class="short"' if len(str(value)) <= SHORT else ""
+    return f"<code{short}>{shown(value)}</code>"
 
 
 def index_page(parts: Parts, manifest: Mapping[str, Any]) -> str:
@@ -166,7 +171,7 @@ def _custody(parts: Parts) -> str:
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     body, kind = record["body"], str(record["kind"])
-    start = (str(record["seq"]), shown(record["at"]))
+    start = (str(record["seq"]), f'<span class="short">{shown(record["at"])}</span>')
     if kind == JOURNAL:
         ended = f"{body['records']} records, head {code(body['head_sha256'])}"
         return (*start, KINDS[kind], ended, "", _who(body), "")
@@ -188,7 +193,7 @@ def _lineage(body: Mapping[str, Any]) -> str:
     ]
     place = body["location"]
     at = " ".join(filter(None, (code(place["account_id"]), shown(place["region"]))))
-    return f'{" &rarr; ".join(steps)}<br><span class="dim">in</span> {at}'
+    return f'{"<br>&rarr; ".join(steps)}<br><span class="dim">in</span> {at}'
 
 
 def _who(body: Mapping[str, Any]) -> str:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, Self
+from typing import Any, BinaryIO, Final
 
-from forensics.archive import Member, is_safe, read_archive
 from forensics.bundle import LEDGER, MANIFEST, PUBLIC_KEY, SCHEMA, SIGNATURE, UNLISTED
-from forensics.chain import LONGEST_LINE, Chain, broken, read_chain
+from forensics.chain import Chain, broken
+from forensics.containers import Archive, Container, Folder
 from forensics.signing import PublicKey, public_key
 from forensics.vault import CHUNK_BYTES
+from forensics.walk import LONGEST_LINE, read_chain
 from irrunner.errors import InvalidArgument
 from irrunner.journal.records import GENESIS, Record, canonical, first_break
 
@@ -32,85 +31,6 @@ MANIFEST_FIELDS: Final = frozenset(
         "references", "files", "warnings",
     }
 )  # fmt: skip
-
-
-class Container(Protocol):
-    """A folder or an archive."""
-
-    names: frozenset[str]
-    damaged: list[str]
-    """Files whose checksum in the archive is another; the other checks find what exactly was changed."""
-
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for reading."""
-
-
-class Folder:
-    """A bundle that was unpacked. Links and other odd things are refused, never followed."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.damaged: list[str] = []
-        self.names = frozenset(self._walk())
-
-    def _walk(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self._root, followlinks=False):
-            if not folders and not files:
-                yield f"{Path(folder).relative_to(self._root).as_posix()}/"
-            for each in (*folders, *files):
-                path = Path(folder) / each
-                name = path.relative_to(self._root).as_posix()
-                mode = path.lstat().st_mode
-                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or not is_safe(name):
-                    raise broken("bundle", f"{name!r} is a link or no plain file")
-                if stat.S_ISREG(mode):
-                    yield name
-
-    def open(self, name: str) -> BinaryIO:
-        """See :class:`Container`."""
-        descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW)
-        return os.fdopen(descriptor, "rb")
-
-
-class Archive:
-    """A bundle in one file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._members: dict[str, Member] = {member.name: member for member in read_archive(path)}
-        self.names = frozenset(self._members)
-        self.damaged = [member.name for member in self._members.values() if not member.whole]
-
-    def open(self, name: str) -> BinaryIO:
-        """See :class:`Container`."""
-        member = self._members[name]
-        stream = self._path.open("rb")
-        stream.seek(member.content_at)
-        return _Bounded(stream, member.size_bytes)  # type: ignore[return-value]
-
-
-class _Bounded:
-    """The next so many bytes of a stream."""
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
-        self._left = size
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def readline(self, size: int) -> bytes:
-        data = self._stream.readline(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
 
 
 @dataclass(slots=True)
@@ -145,6 +65,8 @@ def verify_bundle(path: Path, expected_key: str = "") -> Verdict:
         InvalidArgument: If there is nothing to verify.
         CustodyBroken: Names the first broken link.
     """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise InvalidArgument(f"{path} is no file and no folder", hint="name a bundle")
     try:
         container: Container = Folder(path) if path.is_dir() else Archive(path)
         verdict = _Bundle(container).verdict(expected_key)

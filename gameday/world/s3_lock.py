@@ -8,7 +8,7 @@ version id makes a delete marker, which Object Lock does not prevent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -71,13 +71,27 @@ def delete_object(scene: Scene) -> None:
         raise Refusal("AccessDenied", LOCKED, 403)
 
 
-def delete_objects(scene: Scene) -> None:
-    """Refuse a batch that names a protected version (AWS says so entry by entry, and deletes the others)."""
+def hold_protected(scene: Scene) -> None:
+    """Hold, for this one call, what the world's clock protects: moto then refuses it entry by entry."""
     bypass = bool(scene.params.get("BypassGovernanceRetention"))
+    for version in _versions_named(scene):
+        held = getattr(version, "lock_legal_status", None) == "ON"
+        if _protects(version, scene.realm.clock.now(), bypass=bypass) and not held:
+            version.lock_legal_status, version.held_for_a_call = "ON", True
+
+
+def release_held(scene: Scene) -> None:
+    """Take off what :func:`hold_protected` has put on."""
+    for version in _versions_named(scene):
+        if getattr(version, "held_for_a_call", False):
+            version.lock_legal_status, version.held_for_a_call = None, False
+
+
+def _versions_named(scene: Scene) -> Iterator[Any]:
     for each in _named(scene.params):
-        version = _version(scene, each["Key"], each.get("VersionId")) if each.get("VersionId") else None
-        if _protects(version, scene.realm.clock.now(), bypass=bypass):
-            raise Refusal("AccessDenied", LOCKED, 403)
+        version = _version(scene, each["Key"], each["VersionId"]) if each.get("VersionId") else None
+        if version is not None:
+            yield version
 
 
 def _named(params: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -121,9 +135,10 @@ def put_versioning(scene: Scene) -> None:
 LAYER: Final = StrictLayer(
     rules={
         "s3:DeleteObject": (delete_object,),
-        "s3:DeleteObjects": (delete_objects,),
+        "s3:DeleteObjects": (hold_protected,),
         "s3:PutBucketVersioning": (put_versioning,),
         "s3:PutObject": (put_object,),
         "s3:PutObjectRetention": (put_retention,),
-    }
+    },
+    effects={"s3:DeleteObjects": release_held},
 )

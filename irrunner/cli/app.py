@@ -15,6 +15,7 @@ import typer
 
 from irrunner.cli import coverage, library, runs
 from irrunner.cli.context import Context
+from irrunner.cli.ended import tell_ended
 from irrunner.cli.output import print_error
 from irrunner.errors import (
     EXIT_INTERRUPTED,
@@ -87,6 +88,7 @@ def run(arguments: Sequence[str], services: Context | None = None) -> int:
         result = command.main(list(arguments), prog_name="irrunner", standalone_mode=False, obj=services)
         if result == EXIT_INTERRUPTED:  # typer's answer to KeyboardInterrupt
             raise _interruption(services.run_id)
+        tell_ended(services)
     except IRRunnerError as problem:
         print_error(problem, as_json=as_json, command=name)
         return problem.exit_code

@@ -47,6 +47,8 @@ class Context:
         self.started = self.clock.now()
         self.run_id = ""
         """The run that this command drives, once there is one: an interruption says how to resume it."""
+        self.ended: list[str] = []
+        """Runs that this command has driven to their end."""
 
     @cached_property
     def settings(self) -> Settings:

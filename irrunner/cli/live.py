@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from irrunner.cli.context import Context
@@ -146,14 +145,12 @@ class Watched:
     def __init__(self, services: Context, shown: LineProgress | TerminalProgress | None) -> None:
         self._services = services
         self._shown = shown
-        self.ended: list[str] = []
-        """Runs that this process has driven to their end."""
 
     def __call__(self, run_id: str, kind: str, path: str, body: Body) -> None:
         """Take a record that was appended just now (an :data:`irrunner.engine.embedded.Observer`)."""
         self._services.run_id = run_id
         if kind == "run_finished":
-            self.ended.append(run_id)
+            self._services.ended.append(run_id)
         if self._shown is not None:
             self._shown.show(kind, path, body, self._services.clock.now())
 
@@ -165,15 +162,7 @@ class Watched:
 
 @contextlib.contextmanager
 def progress(services: Context, *, as_json: bool) -> Iterator[Watched]:
-    """Show progress on stderr while the block runs; machines see none. Then tell of the runs that ended."""
-    with _watched(services, as_json=as_json) as watched:
-        yield watched
-    for run_id in watched.ended:
-        _tell_ended(services, run_id)
-
-
-@contextlib.contextmanager
-def _watched(services: Context, *, as_json: bool) -> Iterator[Watched]:
+    """Show progress on stderr while the block runs; machines see none."""
     if as_json:
         yield Watched(services, None)
         return
@@ -188,15 +177,6 @@ def _watched(services: Context, *, as_json: bool) -> Iterator[Watched]:
         console=screen, get_renderable=shown.moment, refresh_per_second=FRAMES_A_SECOND, transient=True
     ):
         yield Watched(services, shown)
-
-
-def _tell_ended(services: Context, run_id: str) -> None:
-    """Tell other packages of a run that has ended; what they make of it never changes how it ended."""
-    for point in entry_points(group="irrunner.ended"):
-        try:
-            point.load()(services, run_id)
-        except Exception as problem:  # noqa: BLE001 - the border to other packages
-            sys.stderr.write(f"warning: {plain(point.name)}: {plain(problem)}\n")
 
 
 def show_document(services: Context, document: Body, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from forensics.custody import Custody
 from tests.cli.conftest import Desk
 
 
@@ -59,6 +60,24 @@ def test_what_cannot_be_kept_is_a_warning_and_not_a_failure(desk: Desk) -> None:
     done = desk.run("deny", parked["run_id"], "--reason", "no")
 
     assert (done.code, "warning: custody: " in done.err) == (0, True)
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), RuntimeError("a defect")])
+def test_nothing_that_custody_does_changes_how_a_run_ended(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, problem: BaseException
+) -> None:
+    """Ctrl-C while it is sealed, or a fault of ours: the result was printed, the exit code is the run's."""
+    parked = desk.respond()
+
+    def fail(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(Custody, "keep", fail)
+
+    done = desk.run("deny", parked["run_id"], "--reason", "no", "--json")
+
+    assert (done.code, done.json["run_id"]) == (0, parked["run_id"])
+    assert f"warning: custody: run {parked['run_id']}: " in done.err
 
 
 @pytest.mark.parametrize("name", ["bundle.zip", "bundle"])

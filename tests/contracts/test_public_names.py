@@ -34,6 +34,7 @@ CHANGED_BY = {
 BROAD = {"Exception", "BaseException"}
 EDGES = {
     "irrunner/cli/app.py": 1,  # the process edge: a defect is told like any other error
+    "irrunner/cli/ended.py": 1,  # the border to other packages: how a run ended is not theirs to change
     "irrunner/engine/driver.py": 1,  # the step runner's edge: a fault of ours must not hang the run
 }
 """Files that may catch everything, and how often."""

@@ -10,14 +10,18 @@ import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.archive import read_archive, write_archive
 from forensics.bundle import compose, write_bundle
-from forensics.signing import LocalSigner
+from forensics.signing import ECDSA, ED25519, RSA_PSS, KmsSigner, LocalSigner
 from forensics.vault import LocalVault
 from forensics.verify import expected_fingerprint, verify_bundle
 from irrunner.errors import CustodyBroken, EvidenceError, InvalidArgument, VaultUnavailable
@@ -53,6 +57,29 @@ def link_of(path: Path, key: str = "") -> str:
     return str(caught.value.detail.get("link", ""))
 
 
+class FakeKms:
+    """KMS with one key."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1()) if algorithm == ECDSA else rsa_key()
+
+    def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
+        """Answer GetPublicKey and Sign."""
+        if operation == "kms:GetPublicKey":
+            der = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            return {"PublicKey": der, "KeyUsage": "SIGN_VERIFY", "KeyId": "arn:key"}
+        hashed = utils.Prehashed(hashes.SHA256())
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+            return {"Signature": self._key.sign(params["Message"], pss, hashed)}
+        return {"Signature": self._key.sign(params["Message"], ec.ECDSA(hashed))}
+
+
+def rsa_key() -> rsa.RSAPrivateKey:
+    """Return a new key."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class TestIntact:
     def test_zip_and_folder_verify(self, made: Office) -> None:
         """Both forms hold the same and say the same."""
@@ -83,10 +110,17 @@ class TestIntact:
         assert "nobody said which key" in verdict.warnings[0]
         assert verify_bundle(made.folder / "b.zip", verdict.key_sha256).warnings == []
 
-    def test_the_commands_of_its_readme_work(self, folder: Path) -> None:
-        """Somebody without irrunner can follow the README to the letter."""
+    @pytest.mark.parametrize("algorithm", [ED25519, ECDSA, RSA_PSS])
+    def test_the_commands_of_its_readme_work(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch, algorithm: str
+    ) -> None:
+        """Somebody without irrunner can follow the README to the letter, whatever kind of key signed."""
         if shutil.which("openssl") is None:
             pytest.skip("no openssl here")
+        if algorithm != ED25519:
+            signer = KmsSigner(FakeKms(algorithm), "key")
+            monkeypatch.setattr(office.custody, "signer", lambda *_: signer)
+        folder = office.export(office.whole_run(), "b")
         blocks = re.findall(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
 
         done = subprocess.run(
@@ -100,8 +134,25 @@ class TestIntact:
         verdict = verify_bundle(folder)
         assert done.returncode == 0, done.stderr
         assert f"{verdict.key_sha256}  -" in done.stdout
-        assert "Signature Verified Successfully" in done.stdout
+        assert re.search("Signature Verified Successfully|Verified OK", done.stdout)
         assert f"ledger intact, head {verdict.head_sha256}" in done.stdout
+
+    def test_names_of_an_attacker_are_text_on_the_page(self, office: Office) -> None:
+        """Names of files and descriptions come from hosts that an attacker held."""
+        run_id = office.begin()
+        hostile = "<img src=x onerror=alert(1)>\u202e\x1b[31m"
+        office.step(
+            "note", "evidence.record",
+            {
+                "evidence_id": hostile, "kind": "x", "description": hostile, "references": [hostile],
+                "sha256": "",
+            },
+        )  # fmt: skip
+
+        page = (office.export(run_id, "b") / "index.html").read_text()
+
+        assert "&lt;img src=x" in page
+        assert not re.search("<img|\u202e|\x1b", page)
 
     def test_its_page_shows_custody_and_runs_nothing(self, folder: Path) -> None:
         """A hostile title is text; no script, no reference to elsewhere."""
@@ -327,6 +378,13 @@ class TestArchives:
         with pytest.raises(InvalidArgument):
             verify_bundle(tmp_path / "nothing.zip")
 
+    def test_a_pipe_is_no_bundle(self, tmp_path: Path) -> None:
+        """Reading it would wait for ever."""
+        os.mkfifo(tmp_path / "pipe")
+
+        with pytest.raises(InvalidArgument, match="no file and no folder"):
+            verify_bundle(tmp_path / "pipe")
+
     @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04", b"\x00" * 100, b"PK\x05\x06" + b"\x00" * 18])
     def test_what_is_no_archive_is_broken(self, tmp_path: Path, data: bytes) -> None:
         """A download that was cut to nothing is broken, not a crash."""
@@ -470,6 +528,16 @@ class TestExport:
 
         assert [each["bytes"] for each in verdict.references] == [5_000]
         assert not (office.folder / "small" / "vault").exists()
+
+    def test_a_ledger_that_grows_meanwhile_is_exported_as_it_was(self, office: Office) -> None:
+        """Another run of the incident ends while a bundle is written."""
+        run_id = office.whole_run()
+        parts, signer = office.custody.parts(office.custody.keep(run_id), 1 << 20)
+        office.anew().keep(office.whole_run())
+
+        write_bundle(compose(parts, signer), office.folder / "b.zip")
+
+        assert verify_bundle(office.folder / "b.zip").records == 5
 
     def test_nothing_is_overwritten(self, office: Office) -> None:
         """An earlier export stays as it is."""

@@ -14,12 +14,12 @@ from forensics.chain import (
     Entry,
     extended,
     key_entry,
-    read_chain,
     record_line,
     rotation,
     seal_line,
 )
 from forensics.signing import LocalSigner, Signer
+from forensics.walk import read_chain
 from irrunner.clock import iso
 from irrunner.errors import CustodyBroken
 from irrunner.journal.records import GENESIS, digest

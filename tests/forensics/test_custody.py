@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from forensics.chain import ATTEMPT, EVIDENCE, JOURNAL, ROTATED
 from forensics.custody import keep_ended
 from forensics.projection import project
+from forensics.signing import LocalSigner
+from forensics.vault import LocalVault
 from irrunner.cli.context import Context
 from irrunner.errors import (
     CustodyBroken,
@@ -200,6 +203,18 @@ class TestKeeping:
             first, second
         ]  # fmt: skip
 
+    def test_processes_that_append_at_once_lose_nothing(self, office: Office) -> None:
+        """Each holds the ledger while it reads, extends and replaces it."""
+        runs = [office.whole_run() for _ in range(6)]
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda run_id: office.anew().keep(run_id), runs))
+
+        chain = office.custody.ledger(office.store.run(runs[0])).read()
+        assert chain is not None
+        assert {record["body"]["journal"]["run_id"] for record in chain.records[1:]} == set(runs)
+        assert len(chain.records) == 1 + 4 * len(runs)
+
     def test_a_ledger_that_does_not_verify_is_not_appended_to(self, office: Office) -> None:
         """Tampering is not sealed over."""
         run_id = office.begin()
@@ -271,6 +286,18 @@ class TestVerdict:
 
         assert not office.custody.directory.exists()
 
+    def test_a_file_that_was_changed_in_the_vault_is_found(self, office: Office) -> None:
+        """The ledger has the hash of what was there."""
+        run_id = office.whole_run()
+        path = Path(LocalVault(office.custody.directory / "vault").put("inc-1", "disk.raw", b"one").location)
+        office.export(run_id, "b.zip")
+        assert office.custody.verdict(run_id, "").files == 1
+        path.chmod(0o600)
+        path.write_bytes(b"two")
+
+        with pytest.raises(EvidenceIncomplete, match=r"disk\.raw"):
+            office.custody.verdict(run_id, "")
+
     def test_another_key_than_the_expected_is_refused(self, office: Office) -> None:
         """``--key`` holds for the store's ledger too."""
         run_id = office.whole_run()
@@ -333,6 +360,23 @@ class TestKeys:
         assert [each["kind"] for each in chain.records].count(ROTATED) == 2
         assert len(office.custody.ledger(office.store.run(office.whole_run())).read().keys) == 3  # type: ignore[union-attr]
         assert old not in [each.read_bytes() for each in (office.custody.directory / "keys").glob("*.pem")]
+
+    def test_a_crash_while_the_key_is_rotated_leaves_the_old_key(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The announcement of a key that was never stored is replaced by the next one."""
+        office.custody.keep(office.whole_run())
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalSigner, "private_pem", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                office.custody.rotate("")
+        assert len(office.anew().keep(office.whole_run()).chain.keys) == 1
+
+        office.custody.rotate("")
+
+        run_id = office.whole_run()
+        office.anew().keep(run_id)
+        assert office.custody.verdict(run_id, "").keys[-1] == office.custody.signer().public.fingerprint
 
     def test_a_key_that_nobody_announced_is_refused(self, office: Office) -> None:
         """A new key must be announced by the old one; the message says how."""

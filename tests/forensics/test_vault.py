@@ -32,6 +32,7 @@ def test_a_file_is_kept_read_only_under_case_and_name(vault: LocalVault, tmp_pat
     path = tmp_path / "vault" / "inc-1" / "memory" / "host.lime"
     assert item == VaultItem("inc-1", "memory/host.lime", sha256(b"pages").hexdigest(), 5, str(path))
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"pages", 0o400)
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path.parent.parent)} == {0o700}
     assert vault.items("inc-1") == [item]
     assert content(vault, item) == b"pages"
 

@@ -58,12 +58,45 @@ def test_governance_is_deleted_only_with_bypass(s3: Any, bucket: str, world: Wor
     assert "Versions" not in s3.list_object_versions(Bucket=bucket)
 
 
-def test_a_batch_cannot_delete_either(s3: Any, bucket: str, world: World, refused: Refused) -> None:
-    """DeleteObjects is no way around."""
+def test_a_batch_deletes_only_what_is_not_protected(s3: Any, bucket: str, world: World) -> None:
+    """DeleteObjects is no way around, and says so entry by entry."""
     version = put(s3, bucket, world, "COMPLIANCE")
-    batch = {"Objects": [{"Key": KEY, "VersionId": version}]}
+    loose = s3.put_object(Bucket=bucket, Key="loose", Body=b"x")["VersionId"]
+    batch = {"Objects": [{"Key": KEY, "VersionId": version}, {"Key": "loose", "VersionId": loose}]}
 
-    assert refused(s3.delete_objects, Bucket=bucket, Delete=batch) == "AccessDenied"
+    for _ in range(2):
+        answer = s3.delete_objects(Bucket=bucket, Delete=batch)
+        assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [(KEY, "AccessDenied")]
+
+    assert [each["Key"] for each in s3.list_object_versions(Bucket=bucket)["Versions"]] == [KEY]
+    assert "ObjectLockLegalHoldStatus" not in s3.head_object(Bucket=bucket, Key=KEY)
+
+
+@pytest.mark.parametrize("mode", ["COMPLIANCE", "GOVERNANCE"])
+def test_a_batch_with_bypass_deletes_only_under_governance(
+    s3: Any, bucket: str, world: World, mode: str
+) -> None:
+    """The bypass is for the whole batch, and means nothing to COMPLIANCE."""
+    version = put(s3, bucket, world, mode)
+
+    answer = s3.delete_objects(
+        Bucket=bucket,
+        Delete={"Objects": [{"Key": KEY, "VersionId": version}]},
+        BypassGovernanceRetention=True,
+    )
+
+    assert ("Errors" in answer) == (mode == "COMPLIANCE")
+
+
+def test_a_legal_hold_outlasts_retention(s3: Any, bucket: str, world: World, refused: Refused) -> None:
+    """Until somebody takes it off."""
+    version = put(s3, bucket, world, "GOVERNANCE")
+    s3.put_object_legal_hold(
+        Bucket=bucket, Key=KEY, VersionId=version, LegalHold={"Status": "ON"}, ChecksumAlgorithm="SHA256"
+    )
+    world.clock.advance(2 * 86_400)
+
+    assert refused(s3.delete_object, Bucket=bucket, Key=KEY, VersionId=version) == "AccessDenied"
 
 
 def test_a_delete_marker_hides_and_deletes_nothing(s3: Any, bucket: str, world: World) -> None:
