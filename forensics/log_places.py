@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from pydantic import Field, model_validator
 
-from forensics.files import PASSED_OVER
+from forensics.evidence_files import PASSED_OVER
 from forensics.instance_evidence import instance_of
 from irrunner.actions.contract import (
     Action,

@@ -41,21 +41,6 @@ from gameday.world import (
     sts,
     tags,
     termination,
-    cloudtrail,
-    config,
-    ebs,
-    ec2,
-    guardduty,
-    iam,
-    kms,
-    locks,
-    organizations,
-    rds,
-    s3,
-    securityhub,
-    ssm,
-    sts,
-    tags,
 )
 from gameday.world.services import StrictLayer
 

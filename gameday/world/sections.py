@@ -34,8 +34,6 @@ from gameday.world import (
     securityhub,
     ssm,
 )
-from gameday.world import cloudtrail, config, dynamodb, rds
-from gameday.world import guardduty, messages, securityhub, ssm
 
 
 @dataclass(frozen=True, slots=True)

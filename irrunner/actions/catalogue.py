@@ -76,8 +76,6 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "aws.lambda.throttle-function": "irrunner.actions.awslambda.throttle",
     "aws.network-firewall.block-addresses": "irrunner.actions.networkfirewall.block_addresses",
     "aws.organizations.deny-account": "irrunner.actions.organizations.deny_account",
-    "aws.kms.cancel-key-deletion": "irrunner.actions.kms.cancel_deletion",
-    "aws.kms.disable-key": "irrunner.actions.kms.disable_key",
     "aws.rds.await-snapshot": "irrunner.actions.rds.await_snapshot",
     "aws.rds.copy-snapshot-to-forensics": "irrunner.actions.rds.copy_to_forensics",
     "aws.rds.isolate-database": "irrunner.actions.rds.isolate",

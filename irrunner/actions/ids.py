@@ -197,14 +197,6 @@ BucketName = Annotated[
         "acme-customer-data",
     ),
 ]
-PrincipalArn = Annotated[
-    str,
-    *_id(
-        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/(?:[!-#%-)+->@-~]{{0,510}}/)?[A-Za-z0-9_+=,.@-]{{1,64}}",
-        "the ARN of an IAM role or user, without wildcards",
-        "arn:aws:iam::111122223333:role/break-glass",
-    ),
-]
 TrailName = Annotated[
     str,
     *_id(
@@ -323,5 +315,3 @@ SnsTopicArn = Annotated[
     ),
 ]
 EventBusName = Annotated[str, *_id(r"[A-Za-z0-9._/-]{1,256}", "the name of an event bus", "default")]
-SubnetId = Annotated[str, *_id(f"subnet-{_HEX}", "a subnet id (subnet-...)", "subnet-0123456789abcdef0")]
-ImageId = Annotated[str, *_id(f"ami-{_HEX}", "an AMI id (ami-...)", "ami-0123456789abcdef0")]

@@ -45,7 +45,6 @@ RATES: Mapping[tuple[str, bool], Rate] = {
     ("iam", True): Rate(30, 15),
     ("iam", False): Rate(10, 5),
     ("kms", True): Rate(50, 50),
-    ("cloudtrail", True): Rate(2, 2),
     ("ebs", True): Rate(1000, 1000),
     ("s3", True): Rate(500, 500),
     ("s3", False): Rate(300, 300),

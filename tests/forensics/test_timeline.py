@@ -129,7 +129,8 @@ def test_odd_events_are_no_crash(records: Any) -> None:
     ("name", "data"),
     [
         ("t.json", b"\xff"), ("t.json", b"[" * 100_000), ("t.json.gz", b"no gzip"), ("t.json", b""),
-        ("t.json.gz", gzip.compress(b"x" * 5_000, mtime=0)), ("t.json.gz", gzip.compress(b"{}", mtime=0)[:-4]),
+        ("t.json.gz", gzip.compress(b"x" * 5_000, mtime=0)),
+        ("t.json.gz", gzip.compress(b"{}", mtime=0)[:-4]),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_is_a_warning(
