@@ -59,10 +59,11 @@ def test_only_what_has_not_begun_is_started() -> None:
         (seen("FAILED", "IN_PROGRESS"), Broken),
         (seen("SUCCEEDED", "SOMETHING_NEW"), Broken),
         (seen(document=""), Refused),
+        (seen().model_copy(update={"ahead": True}), Refused),
     ],
 )
 def test_ends(state: StartRemediationState, kind: type) -> None:
-    """All good, some at it, one failed, a state that is new to us, no remediation at all."""
+    """All good, some at it, one failed, a state that is new to us, no remediation, a time to come."""
     assert isinstance(ACTION.decide(PARAMS, state), kind)
 
 

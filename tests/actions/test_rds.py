@@ -267,10 +267,16 @@ def test_a_private_instance_is_private_in_any_state() -> None:
     assert isinstance(MakePrivate().decide(OneInstance(db_instance_id="orders"), state), Settled)
 
 
-def rotating(*, current: bool = False, replica: bool = False, **changes: Any) -> RotateMasterPasswordState:
+def rotating(
+    *, current: bool = False, replica: bool = False, ahead: bool = False, **changes: Any
+) -> RotateMasterPasswordState:
     """Return a look of a rotation."""
     return RotateMasterPasswordState(
-        database=database(**changes), replica=replica, changed_at="2026-01-01T00:00:00Z", current=current
+        database=database(**changes),
+        replica=replica,
+        changed_at="2026-01-01T00:00:00Z",
+        current=current,
+        ahead=ahead,
     )
 
 
@@ -294,6 +300,7 @@ def test_no_password_passes_through_us(state: RotateMasterPasswordState, flag: s
     ("state", "kind"),
     [
         (rotating(replica=True), Refused),
+        (rotating(ahead=True), Refused),
         (rotating(secret_arn="arn", rotation="impaired"), Refused),
         (rotating(secret_arn="arn", rotation="rotating"), Waiting),
         (rotating(secret_arn="arn", rotation="active", current=True), Settled),
@@ -301,7 +308,7 @@ def test_no_password_passes_through_us(state: RotateMasterPasswordState, flag: s
     ],
 )
 def test_where_a_rotation_is_not_begun(state: RotateMasterPasswordState, kind: type) -> None:
-    """A replica, a broken secret, one that is at it, one that is new."""
+    """A replica, a time to come, a broken secret, one that is at it, one that is new."""
     assert isinstance(RotateMasterPassword().decide(ROTATE, state), kind)
 
 

@@ -118,6 +118,28 @@ def test_a_second_run_does_not_free_the_callers_of_the_first() -> None:
     assert set(denied) == {MALLORY, BREAK_GLASS, "arn:aws:*::444455556666:*"}
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Effect": "Allow"},
+        {"Action": "s3:GetObject"},
+        {"Condition": {"ArnLike": {"aws:PrincipalArn": "*"}}},
+        {"Condition": {"ArnLike": {"aws:PrincipalArn": OWN}}},
+        {"Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:*::{ACCOUNT}:*"}}},
+        {"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/*"}}},
+        {"Condition": {"ArnLike": "x"}},
+        {"Condition": None},
+    ],
+)
+def test_a_statement_planted_under_our_sid_is_not_taken_over(changes: dict[str, Any]) -> None:
+    """An attacker who can write the policy could make us deny ourselves, or everyone."""
+    planted = DENY.wanted(NAMED.model_copy(update={"principals": (BREAK_GLASS,)}), policy_state()) | changes
+
+    wanted = DENY.wanted(NAMED, policy_state(value=planted))
+
+    assert wanted == DENY.wanted(NAMED, policy_state())
+
+
 def test_everyone_but_leaves_us_in() -> None:
     """The responder role and AWS's own services are exempt; without us nobody could undo it."""
     condition = put(DENY.decide(OTHERS, policy_state()))["Statement"][0]["Condition"]

@@ -67,6 +67,8 @@ class StartRemediationState(State):
     """The automation document; empty: the rule has no remediation."""
     automatic: bool
     executions: tuple[Execution, ...]
+    ahead: bool = False
+    """``since`` is in the future: no execution could count, and each look would start another."""
 
 
 class StartRemediationOutputs(Model):
@@ -114,6 +116,7 @@ class StartRemediation(Action[StartRemediationParams, StartRemediationState]):
             document=configuration.get("TargetId") or "",
             automatic=bool(configuration.get("Automatic")),
             executions=_executions(ctx, params) if found else (),
+            ahead=params.since > ctx.now,
         )
 
     def decide(self, params: StartRemediationParams, state: StartRemediationState) -> Decision:
@@ -123,6 +126,8 @@ class StartRemediation(Action[StartRemediationParams, StartRemediationState]):
             return Refused(
                 f"the Config rule {rule} has no remediation: give it one, or use an action instead"
             )
+        if state.ahead:
+            return Refused("since is in the future: give the time at which the resources were found wrong")
         known = {execution.resource_id for execution in state.executions}
         missing = [name for name in dict.fromkeys(params.resource_ids) if name not in known]
         if missing:

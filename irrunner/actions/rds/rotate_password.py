@@ -70,6 +70,8 @@ class RotateMasterPasswordState(State):
     """Empty: not known, for Secrets Manager does not manage it."""
     current: bool
     """It is newer than ``since``."""
+    ahead: bool
+    """``since`` is in the future: no password could be new enough, and each look would rotate again."""
 
 
 class RotateMasterPasswordOutputs(Model):
@@ -127,6 +129,7 @@ class RotateMasterPassword(Action[RotateMasterPasswordParams, RotateMasterPasswo
             replica=_is_replica(ctx, database),
             changed_at=iso(changed) if changed else "",
             current=changed is not None and changed > params.since,
+            ahead=params.since > ctx.now,
         )
 
     def decide(self, params: RotateMasterPasswordParams, state: RotateMasterPasswordState) -> Decision:
@@ -134,6 +137,8 @@ class RotateMasterPassword(Action[RotateMasterPasswordParams, RotateMasterPasswo
         database = state.database
         if state.current and database.rotation == "active":
             return Settled(_outputs(state), _warnings(state))
+        if state.ahead:
+            return Refused("since is in the future: give the time from which the password may be known")
         if state.replica:
             return Refused(f"{database.db_id} is a read replica: rotate the password of its source")
         if database.rotation in {"creating", "rotating"} or state.current:

@@ -10,6 +10,7 @@ Source: Amazon S3 user guide, "Bucket policies for Amazon S3"; API reference, De
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
@@ -42,6 +43,10 @@ from irrunner.vocabulary import Phase, Risk, UndoPolicy
 
 DENY_NAMED: Final = "IrrunnerDenyNamed"
 DENY_OTHERS: Final = "IrrunnerDenyOthers"
+EARLIER: Final = re.compile(
+    r"arn:[a-z-]+:(?:iam::[0-9]{12}:(?:role|user)/[!-#%-)+->@-~]+|\*::(?P<whole>[0-9]{12}):\*)", re.ASCII
+)
+"""What an earlier run may have denied: a caller, or a whole account."""
 
 
 class DenyBucketAccessParams(OneBucket):
@@ -143,14 +148,7 @@ class DenyBucketAccess(SetValue[DenyBucketAccessParams, DenyBucketAccessState]):
 
     def wanted(self, params: DenyBucketAccessParams, state: DenyBucketAccessState) -> dict[str, Any]:
         """Return the statement. Callers whom an earlier run denies stay denied."""
-        arn = f"arn:{state.partition}:s3:::{state.bucket_name}"
-        statement: dict[str, Any] = {
-            "Sid": _sid(params),
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-        }
+        statement = _statement(state, _sid(params))
         if params.everyone_but:
             exempt = sorted({*params.everyone_but, *state.own_roles})
             statement["Condition"] = {
@@ -158,8 +156,9 @@ class DenyBucketAccess(SetValue[DenyBucketAccessParams, DenyBucketAccessState]):
                 "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
             }
         else:
-            denied = sorted({*_denied(params, state.partition), *_callers(state.value, "ArnLike")})
-            statement["Condition"] = {"ArnLike": {"aws:PrincipalArn": denied}}
+            statement["Condition"] = {
+                "ArnLike": {"aws:PrincipalArn": sorted({*_denied(params, state.partition), *_kept(state)})}
+            }
         wanted: dict[str, Any] = canonical(statement)
         return wanted
 
@@ -247,12 +246,41 @@ def _denied(params: DenyBucketAccessParams, partition: str) -> Iterator[str]:
         yield f"arn:{partition}:*::{account_id}:*"
 
 
+def _statement(state: DenyBucketAccessState, sid: str) -> dict[str, Any]:
+    arn = f"arn:{state.partition}:s3:::{state.bucket_name}"
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+    }
+
+
+def _kept(state: DenyBucketAccessState) -> Iterator[str]:
+    """Yield the callers whom an earlier run denies.
+
+    Whoever may write the policy may write a statement under our Sid: what is not as we write it is not
+    taken over, least of all a pattern that denies us.
+    """
+    found = state.value
+    if not isinstance(found, dict) or found != canonical(
+        {**_statement(state, DENY_NAMED), "Condition": found.get("Condition")}
+    ):
+        return
+    for caller in _callers(found, "ArnLike"):
+        account = EARLIER.fullmatch(caller)
+        if account and caller not in state.own_roles and account["whole"] != state.account_id:
+            yield caller
+
+
 def _callers(statement: Any, operator: str) -> tuple[str, ...]:
     """Return the patterns that a statement of ours compares a caller's ARN with."""
     condition = statement.get("Condition") if isinstance(statement, dict) else None
     tests = condition.get(operator) if isinstance(condition, dict) else None
     found = tests.get("aws:PrincipalArn", ()) if isinstance(tests, dict) else ()
-    return tuple(sorted([found] if isinstance(found, str) else found))
+    listed = found if isinstance(found, list | tuple) else [found]
+    return tuple(sorted(caller for caller in listed if isinstance(caller, str)))
 
 
 def _obstacle(params: DenyBucketAccessParams, state: DenyBucketAccessState) -> str | None:
