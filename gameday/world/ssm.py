@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from gameday.world import policies, seam
+from gameday.world import seam
+from gameday.world.authz.evaluate import Asked, Caller, Policies, evaluate
+from gameday.world.authz.gate import identity_policies
 from gameday.world.refusals import Refusal
 from gameday.world.services import Realm, Scene, StrictLayer
 
@@ -215,9 +217,20 @@ def _upload(writer: Writer, place: tuple[str, str], head: bytes, size: int) -> b
         return False
     bucket = seam.s3(owner).buckets[bucket_name]
     policy = bucket.policy.decode() if isinstance(bucket.policy, bytes) else bucket.policy
-    context = {"aws:principalorgid": writer.realm.organisation.id, "aws:principalarn": role.arn}
-    allowed = policies.allows(policy, "s3:PutObject", role.arn, writer.account, context)
-    if not allowed or policies.denies(list(role.policies.values()), "s3:PutObject", context):
+    session = f"arn:aws:sts::{writer.account}:assumed-role/{role.name}/{writer.instance_id}"
+    context = {
+        "aws:principalorgid": (writer.realm.organisation.id,),
+        "aws:principalarn": (role.arn,),
+        "aws:principalaccount": (writer.account,),
+    }
+    asked = Asked(
+        "s3:PutObject",
+        f"arn:aws:s3:::{bucket_name}/{key}",
+        Caller(writer.account, session, role.arn),
+        context,
+    )
+    bearing = Policies(identity_policies(role), resource=policy, resource_account=owner)
+    if not evaluate(asked, bearing).allowed:
         return False
     written = seam.s3(owner).put_object(bucket_name, key, head)
     written.contentsize = size
