@@ -149,6 +149,19 @@ SEAMS: Final[Mapping[str, str]] = {
     "moto.kms.models:generate_private_key": "(key_spec)",
     "moto.kms.models:KmsBackend.any_id_to_key_id": "(self, key_id)",
     "moto.securityhub.models:Finding.__init__": "(self, finding_id, finding_data)",
+    "moto.cloudtrail.models:Trail.description": "(self, include_region)",
+    "moto.cloudtrail.models:Trail.get_event_selectors": "(self)",
+    "moto.rds.models:RDSBackend.create_db_cluster_snapshot": (
+        "(self, db_cluster_identifier, db_cluster_snapshot_identifier, snapshot_type, tags)"
+    ),
+    "moto.rds.models:RDSBackend.describe_db_clusters": "(self, db_cluster_identifier, filters)",
+    "moto.rds.models:RDSBackend.describe_db_instances": "(self, db_instance_identifier, filters)",
+    "moto.rds.models:DBSnapshot.__init__": (
+        "(self, backend, database, snapshot_id, snapshot_type, tags, original_created_at, kms_key_id, kwargs)"
+    ),
+    "moto.rds.models:DBClusterSnapshot.__init__": (
+        "(self, backend, cluster, snapshot_id, snapshot_type, tags, kms_key_id, kwargs)"
+    ),
 }
 
 _CHOSEN: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from irrunner.actions.contract import Act, Broken, Refused, Settled, Waiting
 from irrunner.actions.ebs.keys import Key
 from irrunner.actions.ec2.groups import Group, Rule, VpcGroups
+from irrunner.actions.ids import PLANNING
 from irrunner.actions.rds.copy_state import CopyState
 from irrunner.actions.rds.copy_to_forensics import CopySnapshotToForensics
 from irrunner.actions.rds.databases import Database, OneDatabase, find_database, not_now
@@ -326,3 +328,31 @@ def test_partners_keep_a_snapshot_and_the_public_does_not() -> None:
     assert call.params["ValuesToRemove"] == ["111122223333", "all"]
     assert "ValuesToAdd" not in call.params
     assert "everyone" in call.summary
+
+
+def test_a_plan_names_copies_of_what_does_not_exist_yet_by_tokens(driver: Any) -> None:
+    """The whole way is foreseen from the facts of the snapshot to come, under the default key."""
+    token = "<from snapshot.snapshot_arn>"
+    facts = {
+        "kind": "instance", "snapshot_id": "<from snapshot.snapshot_id>", "db_id": "orders",
+        "encrypted": True, "kms_key_id": "default", "engine": "postgres",
+    }  # fmt: skip
+
+    def describe(KeyId: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        manager = "AWS" if KeyId == "default" else "CUSTOMER"
+        return {"KeyMetadata": {"Arn": KeyId, "KeyState": "Enabled", "KeyManager": manager}}
+
+    api = driver.forensics = FakeApi({"kms:DescribeKey": describe})
+    where = replace(driver.where, forensic_account_id=FORENSIC)
+    context = replace(driver.context(api), where=where, planned={token: facts})
+    params = OneSnapshot.model_validate({"snapshot_arn": token}, context=PLANNING)
+
+    state = COPY.look(context, params)
+    calls = COPY.forecast(params, state)
+
+    assert [call.operation.partition(":")[2] for call in calls] == [
+        "CopyDBSnapshot", "CreateGrant", "ModifyDBSnapshotAttribute", "CopyDBSnapshot",
+        "ModifyDBSnapshotAttribute", "RevokeGrant",
+    ]  # fmt: skip
+    assert "<transfer-copy>" in calls[0].summary
+    assert COPY.foresee(params, state, "copy").outputs["forensic_snapshot_arn"].startswith("<from copy.")

@@ -82,6 +82,8 @@ def _of_request(request: ApiRequest) -> Iterator[tuple[str, str]]:
         yield f"aws:RequestTag/{tag.get('Key')}", str(tag.get("Value", ""))
     if "PolicyArn" in params:
         yield "iam:PolicyARN", str(params["PolicyArn"])
+    if request.service == "organizations":
+        yield "organizations:PolicyType", str(params.get("Type", "SERVICE_CONTROL_POLICY"))
     if request.service == "kms":
         yield "kms:GrantIsForAWSResource", "false"
 

@@ -26,6 +26,8 @@ NEEDS_NO_PERMISSION: Final = frozenset({"sts:GetCallerIdentity", "sts:GetSession
 BY_THEIR_OWN_LAYER: Final = frozenset({"sts:AssumeRole"})
 """Operations whose layer asks the gate itself, with the policy of a resource in another account."""
 
+_WITH_POLICIES: Final = frozenset({"kms", "iam"})
+"""Services whose resources have policies here; what EC2 and RDS share, they share by attributes."""
 _EVERYTHING: Final = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 _ROLE: Final = re.compile(r"arn:[^:]+:iam::(?P<account>[0-9]{12}):role/(?:.*/)?(?P<name>[^/]+)")
 _PASSED_TO: Final = {"ec2": "ec2.amazonaws.com", "lambda": "lambda.amazonaws.com", "ssm": "ssm.amazonaws.com"}
@@ -47,8 +49,14 @@ def require(principal: Principal, request: ApiRequest, organisation: Any) -> Non
         return
     if principal.administrator and request.service != "s3":
         return
-    for action, resource, extra in _needed(principal, request):
-        check(principal, request, organisation, action=action, resource=resource, extra=extra)
+    for action, forms, extra in _needed(principal, request, organisation):
+        verdicts = [
+            verdict_on(principal, request, organisation, action=action, resource=resource, extra=extra)
+            for resource in forms
+        ]
+        if not any(verdict.allowed for verdict in verdicts):
+            because = verdicts[0].because
+            raise refusal(principal, request.protocol, f"{action} on resource: {forms[0]} {because}")
 
 
 def check(
@@ -137,25 +145,31 @@ def _boundary(owner: Any) -> str | None:
     return _default_version(policy) if policy else None
 
 
-def _needed(principal: Principal, request: ApiRequest) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Yield (action, resource, further condition keys) of everything that a call needs."""
+def _needed(
+    principal: Principal, request: ApiRequest, organisation: Any
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    """Yield (action, forms of a resource, further condition keys) of everything that a call needs."""
     action = iam_action(f"{request.service}:{request.operation}")
     place = {"Partition": "aws", "Region": request.region, "Account": principal.account}
-    params = _with_real_names(principal, request)
-    for resource in resources_of(action, params, place):
-        yield action, resource, {}
+    params = _with_real_names(principal, request, organisation)
+    for forms in resources_of(action, params, place):
+        yield action, forms, {}
     if request.service == "ec2" and action != "ec2:CreateTags":
         yield from _tags_at_creation(request, place)
     if action == "s3:PutObject" and params.get("CopySource"):
         source = params["CopySource"]
         text = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else str(source)
-        yield "s3:GetObject", f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}", {}
+        yield "s3:GetObject", (f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}",), {}
     yield from _passed_roles(principal, request)
 
 
-def _with_real_names(principal: Principal, request: ApiRequest) -> dict[str, Any]:
-    """Return the parameters with what only IAM knows: the path of a name, the owner of a key."""
+def _with_real_names(principal: Principal, request: ApiRequest, organisation: Any) -> dict[str, Any]:
+    """Return the parameters with what only the service knows: the path of a name, the owner of a key."""
     params = dict(request.params)
+    if request.service == "organizations":
+        return params | _in_organisation(params, organisation)
+    if str(params.get("AssociationId", "")).startswith("aclassoc-"):
+        return params | _subnet_of(principal, request)
     if request.service == "kms" and "KeyId" in params:
         key = keys.resolve(principal.account, request.region, str(params["KeyId"]))
         return params | ({"KeyId": key.arn} if key else {})
@@ -182,9 +196,32 @@ def _with_real_names(principal: Principal, request: ApiRequest) -> dict[str, Any
     return params | {name: owner.arn for name, owner in known.items() if owner is not None}
 
 
+def _in_organisation(params: Mapping[str, Any], organisation: Any) -> dict[str, str]:
+    """Return the parts of ARNs of AWS Organizations: what a target is, an id without its prefix."""
+    target = str(params.get("TargetId", ""))
+    kind = {"o": "OrganizationalUnitId", "r": "RootId"}.get(target[:1], "AccountId")
+    known = {
+        "OrganizationId": organisation.id.removeprefix("o-"),
+        "PolicyType": str(params.get("Type", "SERVICE_CONTROL_POLICY")).lower(),
+        "PolicyId": str(params.get("PolicyId", "")).removeprefix("p-"),
+        kind: target.removeprefix("ou-").removeprefix("r-"),
+        "TargetId": "",
+    }
+    return {name: value for name, value in known.items() if value or name == "TargetId"}
+
+
+def _subnet_of(principal: Principal, request: ApiRequest) -> dict[str, str]:
+    """Return the subnet whose association with a network ACL is named."""
+    wanted = request.params["AssociationId"]
+    for acl in seam.ec2(principal.account, request.region).network_acls.values():
+        if wanted in acl.associations:
+            return {"SubnetId": str(acl.associations[wanted].subnet_id)}
+    return {}
+
+
 def _tags_at_creation(
     request: ApiRequest, place: Mapping[str, str]
-) -> Iterator[tuple[str, str, dict[str, str]]]:
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
     """Yield the permission to tag what is made.
 
     Source: EC2 user guide, "Grant permission to tag Amazon EC2 resources during creation".
@@ -194,10 +231,12 @@ def _tags_at_creation(
         account = "" if kind in {"snapshot", "image"} else account
         arn = f"arn:aws:ec2:{request.region}:{account}:{kind}/*"
         tags = {f"aws:RequestTag/{tag['Key']}": str(tag.get("Value", "")) for tag in given.get("Tags") or ()}
-        yield "ec2:CreateTags", arn, {"ec2:CreateAction": request.operation, **tags}
+        yield "ec2:CreateTags", (arn,), {"ec2:CreateAction": request.operation, **tags}
 
 
-def _passed_roles(principal: Principal, request: ApiRequest) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _passed_roles(
+    principal: Principal, request: ApiRequest
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
     """Yield the permission to pass a role to a service.
 
     Source: IAM user guide, "Grant a user permissions to pass a role to an AWS service".
@@ -211,12 +250,14 @@ def _passed_roles(principal: Principal, request: ApiRequest) -> Iterator[tuple[s
         known = seam.iam(principal.account).instance_profiles.get(name)
         passed = [role.arn for role in known.roles] if known else []
     service = _PASSED_TO.get(request.service, f"{request.service}.amazonaws.com")
+    if "DeliverLogsPermissionArn" in request.params:
+        service = "vpc-flow-logs.amazonaws.com"
     for field in ("Role", "RoleArn", "ServiceRoleArn", "DeliverLogsPermissionArn"):
         text = request.params.get(field)
         if isinstance(text, str) and _ROLE.fullmatch(text):
             passed.append(text)
     for arn in passed:
-        yield "iam:PassRole", arn, {"iam:PassedToService": service}
+        yield "iam:PassRole", (arn,), {"iam:PassedToService": service}
 
 
 def _owner_account(resource: str) -> str:
@@ -225,7 +266,7 @@ def _owner_account(resource: str) -> str:
         return ""
     if parts[2] == "s3" and not parts[4]:
         return _bucket_owner(parts[5].partition("/")[0])
-    return parts[4] if parts[4].isdigit() else ""
+    return parts[4] if parts[4].isdigit() and parts[2] in _WITH_POLICIES else ""
 
 
 def _bucket_owner(name: str) -> str:

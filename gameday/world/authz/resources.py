@@ -39,13 +39,20 @@ _ALSO_CALLED: Final[Mapping[str, tuple[str, ...]]] = {
     "keyid": ("keyid", "sourcekeyid", "targetkeyid"),
     "secretid": ("secretid",),
     "topicname": ("topicarn",),
-    "eventbusname": ("eventbusname",),
+    "eventbusname": ("name",),
     "repositoryname": ("repositoryname",),
     "documentname": ("documentname",),
     "functionname": ("functionname",),
     "clustername": ("cluster", "clustername", "name"),
     "configruleid": ("configrulename",),
-    "detectorid": ("detectorid",),
+    "taskid": ("task", "tasks"),
+    "servicename": ("service", "services"),
+    "alias": ("qualifier",),
+    "version": ("qualifier",),
+    "name": ("rulegroupname",),
+    "subnetgroupname": ("dbsubnetgroupname",),
+    "accountid": ("targetid",),
+    "loggroupname": ("loggroupname", "loggroupnameprefix"),
 }
 """Variables of ARNs, in lower case, and the parameters that hold them, where the names differ."""
 
@@ -73,8 +80,11 @@ def _collect(name: str, value: Any, found: dict[str, list[str]]) -> None:
         found[name].append(value)
 
 
-def resources_of(action: str, params: Mapping[str, Any], place: Mapping[str, str]) -> list[str]:
-    """Return the ARNs that a call is authorised on; ``["*"]`` where the action has no resources.
+def resources_of(action: str, params: Mapping[str, Any], place: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return what a call is authorised on: every entry must be allowed, by one of its ARNs.
+
+    Several ARNs in an entry are the forms that one resource may have; ``("*",)`` is an action without
+    resources.
 
     Args:
         action: IAM action.
@@ -83,28 +93,31 @@ def resources_of(action: str, params: Mapping[str, Any], place: Mapping[str, str
     """
     values = values_of(params)
     types = resource_types(action)
-    arns = list(dict.fromkeys(arn for kind in types for arn in _arns(action, kind, values, place)))
-    return arns or ["*"]
+    certain = [arn for kind in types for arn in _certain(action, kind, values, place)]
+    if certain or not types:
+        return [(arn,) for arn in dict.fromkeys(certain)] or [("*",)]
+    forms = [kind.fill({**place, **filling}) for kind in types for filling in _filled(kind, values) or [{}]]
+    return [(*dict.fromkeys(forms), "*")]
 
 
-def _arns(
+def _certain(
     action: str, kind: ResourceType, values: Mapping[str, list[str]], place: Mapping[str, str]
 ) -> Iterator[str]:
+    """Yield the ARNs of a type that a call is certainly about: named by ARN, by an id of EC2, or required."""
     given = {text for texts in values.values() for text in texts if text.startswith("arn:")}
     named = sorted(text for text in given if kind.is_arn_of(text))
     if named:
         yield from named
-        return
-    if not kind.variables:
+    elif not kind.variables:
         yield kind.fill(place)
-        return
-    if action.startswith(("ec2:", "ebs:")) or kind.arn.startswith("arn:${Partition}:ec2:"):
+    elif action.startswith(("ec2:", "ebs:")) or kind.arn.startswith("arn:${Partition}:ec2:"):
         ids = [text for texts in values.values() for text in texts if _ec2_type(text) == kind.name]
         chosen = [{kind.variables[-1]: ident} for ident in dict.fromkeys(ids)]
-    else:
-        chosen = _filled(kind, values)
-    for filling in chosen or ([{}] if kind.required else []):
-        yield kind.fill({**place, **filling})
+        for filling in chosen or ([{}] if kind.required else []):
+            yield kind.fill({**place, **filling})
+    elif kind.required or len(resource_types(action)) == 1:
+        for filling in _filled(kind, values) or ([{}] if kind.required else []):
+            yield kind.fill({**place, **filling})
 
 
 def _ec2_type(text: str) -> str:
@@ -115,9 +128,7 @@ def _ec2_type(text: str) -> str:
 def _filled(kind: ResourceType, values: Mapping[str, list[str]]) -> list[dict[str, str]]:
     """Return what the parameters say of a type's variables, one mapping for each resource."""
     by_variable = {name: found for name in kind.variables if (found := _texts_of(name, values))}
-    if not by_variable or (not kind.required and len(by_variable) < len(kind.variables)):
-        return []
-    most = max(len(texts) for texts in by_variable.values())
+    most = max((len(texts) for texts in by_variable.values()), default=0)
     return [
         {name: texts[min(index, len(texts) - 1)] for name, texts in by_variable.items()}
         for index in range(most)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from irrunner.actions.contract import LookContext, ReadApi, State
+from irrunner.actions.contract import LookContext, ReadApi, State, Token
 from irrunner.actions.ebs.copy_state import grant_name
 from irrunner.actions.ebs.keys import Key, read_key
 from irrunner.actions.ids import is_token
@@ -133,7 +133,7 @@ def shared_with(api: ReadApi, kind: Kind, snapshot_id: str) -> tuple[str, ...]:
 
 def _bare(ctx: LookContext, snapshot_arn: str) -> CopyState:
     where, settings = ctx.where, ctx.settings.forensics
-    name = id_of(snapshot_arn).replace(":", "-") if not is_token(snapshot_arn) else "planned"
+    transfer_id, copy_id = _names(snapshot_arn, ctx.marker)
     return CopyState(
         marker=ctx.marker,
         drill=ctx.drill,
@@ -145,11 +145,19 @@ def _bare(ctx: LookContext, snapshot_arn: str) -> CopyState:
         transfer_key_name=where.transfer_kms_key or settings.transfer_kms_key,
         forensic_key_name=where.forensic_kms_key or settings.kms_key,
         kind=kind_of(snapshot_arn),
-        transfer_id=snapshot_name(name, ctx.marker, "transfer"),
-        copy_id=snapshot_name(name, ctx.marker, "copy"),
+        transfer_id=transfer_id,
+        copy_id=copy_id,
         elsewhere=not belongs(snapshot_arn, where),
         ready=ctx.forensics is not None and where.forensic_account_id not in (None, where.account_id),
     )
+
+
+def _names(snapshot_arn: str, marker: str) -> tuple[str, str]:
+    """Return the names of the transfer copy and of the forensic copy; tokens, where the source is one."""
+    if is_token(snapshot_arn):
+        return str(Token("transfer-copy")), str(Token("forensic-copy"))
+    name = id_of(snapshot_arn).replace(":", "-")
+    return snapshot_name(name, marker, "transfer"), snapshot_name(name, marker, "copy")
 
 
 def _foreseen(ctx: LookContext, token: str) -> Snapshot | None:
