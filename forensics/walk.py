@@ -116,8 +116,9 @@ class Walker:
         if seal["key_sha256"] != chain.keys[-1].fingerprint:
             raise broken(link, f"is made with the key {seal['key_sha256']}, which nobody announced")
         parse_iso(seal["at"])
-        if seal["at"] < chain.last_seal_at:
-            chain.warnings.append(f"{link}: the clock went backwards, from {chain.last_seal_at}")
+        before = max(chain.last_seal_at, *(record["at"] for record in chain.records[chain.sealed :]))
+        if seal["at"] < before:
+            chain.warnings.append(f"{link}: the clock went backwards, from {before} to {seal['at']}")
         self._unchecked = (link, statement.encode(), signature)
         chain.seal_hashes.append(digest(text))
         chain.last_seal, chain.last_seal_at, chain.sealed = text, seal["at"], len(chain.records)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forensics.custody import Custody
+from forensics.vault import LocalVault
 from tests.cli.conftest import Desk
 
 
@@ -135,6 +136,21 @@ def test_invalid_input_is_exit_code_2(desk: Desk, words: tuple[str, ...]) -> Non
     done = desk.run("evidence", *words)
 
     assert (done.code, ledgers(desk)) == (2, [])
+
+
+def test_an_export_that_lacks_a_file_is_exit_code_1(desk: Desk, run_id: str) -> None:
+    """The rest is handed over, and what is missing is named."""
+    (ledger,) = ledgers(desk)
+    vault = LocalVault(ledger.parent.parent / "vault")
+    path = Path(vault.put(ledger.stem, "disk.raw", b"x").location)
+    desk.run("evidence", "export", run_id, "--out", str(desk.folder / "first"))
+    path.unlink()
+
+    done = desk.run("evidence", "export", run_id, "--out", str(desk.folder / "second"), "--json")
+
+    assert (done.code, done.json["missing"]) == (1, ["disk.raw"])
+    assert desk.run("evidence", "verify", str(desk.folder / "second")).code == 0
+    assert desk.run("evidence", "verify", run_id).code == 1
 
 
 def test_an_export_does_not_overwrite(desk: Desk, run_id: str) -> None:

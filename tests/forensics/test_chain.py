@@ -202,6 +202,18 @@ def test_a_clock_that_goes_back_is_a_warning() -> None:
     assert ["record 2" in warnings[0], "seal 1" in warnings[1], len(warnings)] == [True, True, 2]
 
 
+def test_a_record_that_is_younger_than_its_seal_is_a_warning() -> None:
+    """The journal's clock and that of the seal disagree."""
+    chain = Chain(ledger="inc-1", keys=[SIGNER.public])
+    lines = extended(
+        chain, [key_entry(SIGNER.public, EPOCH), entry(1, "2026-01-01T06:00:00.000Z")], SIGNER, EPOCH
+    )
+
+    (warning,) = read_chain(f"{line}\n".encode() for line in lines).warnings
+
+    assert "ledger seal 0: the clock went backwards, from 2026-01-01T06" in warning
+
+
 def test_the_first_record_rests_on_nothing() -> None:
     """The chain begins at the genesis hash, and a hash is that of the record's own text."""
     line, sha256 = record_line("inc-1", 0, key_entry(SIGNER.public, EPOCH), GENESIS)
