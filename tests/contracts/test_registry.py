@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -31,6 +32,7 @@ VERBS = {
     "unblock", "update", "verify", "whoami",
 }  # fmt: skip
 LOCAL = {"notify.send", "evidence.record", "ticket.close", "ticket.create", "ticket.update"}
+VARIABLE = re.compile(r"\$\{\w+\}")
 BRACES = re.compile(r"\{([a-z_]+)\}")
 ARN = "arn:{partition}:"
 PLACE = {"partition", "region", "account"}
@@ -59,11 +61,23 @@ def is_whole_arn(pattern: str) -> bool:
 
 
 def fits(permission: str, pattern: str) -> bool:
-    """Whether a pattern names resources of a type that an IAM action is authorised on."""
-    sample_arn = BRACES.sub("x", pattern).replace("*", "x")
+    """Whether a pattern can name a resource of a type that an IAM action is authorised on."""
+    wanted = BRACES.sub("*", pattern)
     service, _, _ = permission.partition(":")
     types = [kind for name in names_of(permission) for kind in resource_types(f"{service}:{name}")]
-    return any(kind.is_arn_of(sample_arn) for kind in types)
+    return any(overlap(wanted, VARIABLE.sub("*", kind.arn)) for kind in types)
+
+
+@cache
+def overlap(one: str, other: str) -> bool:
+    """Whether some text matches both of two patterns with ``*``."""
+    if not one or not other:
+        return not (one + other).strip("*")
+    if one[0] == "*":
+        return overlap(one[1:], other) or overlap(one, other[1:])
+    if other[0] == "*":
+        return overlap(one, other[1:]) or overlap(one[1:], other)
+    return one[0] == other[0] and overlap(one[1:], other[1:])
 
 
 def exists(permission: str) -> bool:

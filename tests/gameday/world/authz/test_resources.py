@@ -43,4 +43,21 @@ EC2 = "arn:aws:ec2:eu-central-1:111122223333"
 )  # fmt: skip
 def test_what_a_call_is_about(action: str, params: dict[str, Any], arns: list[str]) -> None:
     """Named resources by their ARN, new ones by ``*``, and ids that are only spoken of not at all."""
-    assert sorted(resources_of(action, params, PLACE)) == sorted(arns)
+    assert sorted(forms[0] for forms in resources_of(action, params, PLACE)) == sorted(arns)
+
+
+@pytest.mark.parametrize(
+    ("action", "params", "forms"),
+    [
+        ("network-firewall:DescribeRuleGroup", {"RuleGroupName": "deny", "Type": "STATEFUL"},
+         "arn:aws:network-firewall:eu-central-1:111122223333:stateful-rulegroup/deny"),
+        ("lambda:DeleteProvisionedConcurrencyConfig", {"FunctionName": "pay", "Qualifier": "live"},
+         "arn:aws:lambda:eu-central-1:111122223333:function:pay:live"),
+        ("rds:DescribeDBSubnetGroups", {}, "arn:aws:rds:eu-central-1:111122223333:subgrp:*"),
+    ],
+)  # fmt: skip
+def test_a_resource_that_may_have_several_forms(action: str, params: dict[str, Any], forms: str) -> None:
+    """Where the parameters leave open of which type a resource is, a policy on one of the forms is enough."""
+    (entry,) = resources_of(action, params, PLACE)
+
+    assert forms in entry
