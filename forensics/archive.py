@@ -9,7 +9,6 @@ Source: PKWARE APPNOTE.TXT, 4.3.7, 4.3.12 and 4.3.16.
 
 from __future__ import annotations
 
-import re
 import stat
 import struct
 import zipfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from forensics.chain import broken
+from forensics.vault import CHUNK_BYTES, LONGEST_NAME, chunks_from, is_safe
 from irrunner.errors import EvidenceError
 
 LOCAL: Final = struct.Struct("<4s5H3L2H")
@@ -33,9 +33,6 @@ EPOCH_DATE: Final = 0x21
 READ_ONLY_FILE: Final = (stat.S_IFREG | 0o444) << 16
 LARGEST_BYTES: Final = (1 << 32) - 2
 MOST_ENTRIES: Final = (1 << 16) - 2
-CHUNK_BYTES: Final = 1 << 20
-NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+@-]{0,199}(/[A-Za-z0-9_][A-Za-z0-9._=+@-]{0,199})*")
-LONGEST_NAME: Final = 1_000
 REPACKED: Final = (
     "is not as `irrunner evidence export` writes it (packed anew? unpack it and verify the folder)"
 )
@@ -79,11 +76,6 @@ class Member:
         return self.content_at + self.size_bytes
 
 
-def is_safe(name: str) -> bool:
-    """Return whether a name stays inside the folder that it is unpacked to."""
-    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None
-
-
 def directory(members: Iterable[Member]) -> bytes:
     """Return what stands behind the last file."""
     listed = list(members)
@@ -117,8 +109,7 @@ def write_archive(stream: BinaryIO, sources: Mapping[str, Source]) -> None:
 
 def _chunks(source: Source) -> Iterator[bytes]:
     with source() as content:
-        while chunk := content.read(CHUNK_BYTES):
-            yield chunk
+        yield from chunks_from(content)
 
 
 def _measured(source: Source) -> tuple[int, int]:

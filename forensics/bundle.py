@@ -7,7 +7,6 @@ of the same bytes is the same signature (one of KMS is not, so with a KMS key ``
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import itertools
 import os
@@ -18,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from forensics.archive import Source, is_safe, write_archive
+from forensics.archive import Source, write_archive
 from forensics.chain import Chain
 from forensics.files import storing, sync_directory
 from forensics.page import index_page, read_me
 from forensics.signing import Signer
 from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
-from forensics.vault import CHUNK_BYTES, Vault, VaultItem
+from forensics.vault import CHUNK_BYTES, Vault, VaultItem, chunks_from, digest_of, is_safe
 from irrunner import __version__
 from irrunner.errors import InvalidArgument
 from irrunner.journal.records import Record, canonical
@@ -66,13 +65,10 @@ class _Files:
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, name: str, source: Source) -> None:
-        sha256, size = hashlib.sha256(), 0
         with source() as content:
-            while chunk := content.read(CHUNK_BYTES):
-                sha256.update(chunk)
-                size += len(chunk)
+            sha256, size = digest_of(chunks_from(content))
         self.sources[name] = source
-        self.listed[name] = {"sha256": sha256.hexdigest(), "bytes": size}
+        self.listed[name] = {"sha256": sha256, "bytes": size}
 
     def add_text(self, name: str, text: str) -> None:
         self.add(name, _source(text.encode()))

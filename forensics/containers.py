@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from forensics.archive import Member, is_safe, read_archive
+from forensics.archive import Member, read_archive
 from forensics.chain import broken
+from forensics.vault import is_safe
 
 
 class Container(Protocol):

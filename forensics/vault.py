@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -66,6 +66,11 @@ class Vault(Protocol):
         """Open a file for reading."""
 
 
+def is_safe(name: str) -> bool:
+    """Return whether a name stays inside the folder that it is put or unpacked to."""
+    return len(name) <= LONGEST_NAME and all(map(PART.fullmatch, name.split("/")))
+
+
 def checked_name(case_id: str, name: str) -> str:
     """Return ``<case>/<name>`` where neither can leave its place.
 
@@ -73,7 +78,7 @@ def checked_name(case_id: str, name: str) -> str:
         InvalidArgument: If one could.
     """
     whole = f"{case_id}/{name}"
-    if "/" in case_id or len(whole) > LONGEST_NAME or not all(map(PART.fullmatch, whole.split("/"))):
+    if "/" in case_id or not is_safe(whole):
         raise InvalidArgument(
             f"{name!r} of case {case_id!r} is no name in a vault",
             hint="parts of letters, digits and . _ = + @ -, with / between them",
@@ -87,17 +92,27 @@ def chunks_of(data: bytes | Path) -> Iterator[bytes]:
         yield data
         return
     with data.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            yield chunk
+        yield from chunks_from(stream)
+
+
+def chunks_from(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what is left of a stream, in pieces."""
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def digest_of(chunks: Iterable[bytes]) -> tuple[str, int]:
+    """Return the SHA-256 of bytes as hex, and how many they are."""
+    sha256, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        sha256.update(chunk)
+        size += len(chunk)
+    return sha256.hexdigest(), size
 
 
 def measured(data: bytes | Path) -> tuple[str, int]:
     """Return the SHA-256 of an item as hex, and its size in bytes."""
-    sha256, size = hashlib.sha256(), 0
-    for chunk in chunks_of(data):
-        sha256.update(chunk)
-        size += len(chunk)
-    return sha256.hexdigest(), size
+    return digest_of(chunks_of(data))
 
 
 def other_content(location: str, there: str, given: str) -> EvidenceError:
@@ -152,7 +167,7 @@ class LocalVault:
         found = []
         for path in sorted(case.rglob("*")) if case.is_dir() else ():
             name = path.relative_to(case).as_posix()
-            if path.is_file() and not path.is_symlink() and all(map(PART.fullmatch, name.split("/"))):
+            if path.is_file() and not path.is_symlink() and is_safe(name):
                 self._stay_inside(path)
                 sha256, size = measured(path)
                 found.append(VaultItem(case_id, name, sha256, size, str(path)))

@@ -6,7 +6,6 @@ the journals that the ledger refers to, and then every other file.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from forensics.bundle import LEDGER, MANIFEST, PUBLIC_KEY, SCHEMA, SIGNATURE, UN
 from forensics.chain import Chain, broken
 from forensics.containers import Archive, Container, Folder
 from forensics.signing import PublicKey, public_key
-from forensics.vault import CHUNK_BYTES
+from forensics.vault import chunks_from, digest_of
 from forensics.walk import LONGEST_LINE, read_chain
 from irrunner.errors import InvalidArgument
 from irrunner.journal.records import GENESIS, Record, canonical, first_break
@@ -194,12 +193,8 @@ class _Bundle:
             raise broken(extra[0], "does not belong to the bundle")
 
     def _measured(self, name: str) -> tuple[str, int]:
-        sha256, size = hashlib.sha256(), 0
         with self._container.open(name) as stream:
-            while chunk := stream.read(CHUNK_BYTES):
-                sha256.update(chunk)
-                size += len(chunk)
-        return sha256.hexdigest(), size
+            return digest_of(chunks_from(stream))
 
 
 def check_key(chain: Chain, expected_key: str) -> None:
