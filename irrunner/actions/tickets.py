@@ -152,7 +152,7 @@ def _ended(params: TicketParams, state: TicketState) -> Settled:
 @action(
     "ticket.create",
     title="Open the incident's ticket in a tracker",
-    phase=Phase.CONTAINMENT,
+    phase=Phase.ANALYSIS,
     risk=Risk.NONE,
     permissions=(),
     undo=UndoPolicy.NEVER,
@@ -179,7 +179,7 @@ class CreateTicket(TellTracker[CreateParams]):
 @action(
     "ticket.update",
     title="Comment the incident's ticket",
-    phase=Phase.CONTAINMENT,
+    phase=Phase.ANALYSIS,
     risk=Risk.NONE,
     permissions=(),
     undo=UndoPolicy.NEVER,

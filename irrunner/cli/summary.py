@@ -155,17 +155,24 @@ def _section(step: Document) -> str:
         return "others"
     if step.get("held"):
         return "held"
-    outputs = step.get("outputs") or {}
-    if step["outcome"] not in GOOD or False in (outputs.get("sent"), outputs.get("captured")):
+    if step["outcome"] not in GOOD or _passed_over(step):
         return "missing"
     if action.startswith(("aws.ebs.", "aws.ssm.", "evidence.")):
         return "evidence"
     return "contained" if step["phase"] == "containment" or step["kind"] == "undo" else "others"
 
 
+def _passed_over(step: Document) -> bool:
+    """Whether a step that ended well did not do what it is for: a message not sent, memory not captured."""
+    outputs = step.get("outputs") or {}
+    return False in (outputs.get("sent"), outputs.get("captured"))
+
+
 def _show_step(screen: Console, step: Document) -> None:
     unverified = "" if step["verified"] or step["outcome"] not in GOOD else " [yellow]not verified[/]"
     mark = MARKS["held"] if step.get("held") else MARKS.get(step["outcome"], "·")
+    if _passed_over(step):
+        mark = MARKS["held"] if (step["outputs"] or {}).get("queued") else MARKS["denied"]
     title = step.get("title") or step["action"] or step["kind"]
     hang(screen, f"  {mark} {escape(step['id'])} ", f"{escape(title, LONGEST_TITLE)}{unverified}", NAME_WIDTH)
     if step["outcome"] in GOOD and step["kind"] != "undo":

@@ -49,6 +49,19 @@ def test_a_bad_image_makes_room_for_the_next_tool(bench: Bench, bad: str) -> Non
     assert done.outputs["tool"] == "lime"
 
 
+def test_every_tool_gets_its_turn_at_once(bench: Bench) -> None:
+    """Four tools: each is another effect, not waited for as if it were the last one."""
+    values = with_tools(bench)
+    bench.settings = bench.settings.model_copy(update={"memory": bench.settings.memory * 2})
+    ssm.set_host(bench.account, bench.where.region, values["instance_id"], image="short,short,short,good")
+    began = bench.clock.now()
+    done = bench.run(bench.registry.get("aws.ssm.capture-memory"), values).done
+
+    assert (done.outcome, done.verified) == (Outcome.APPLIED, True), done.reason
+    assert done.outputs["key"].endswith("memory-3-lime.lime")
+    assert (bench.clock.now() - began).total_seconds() < 4 * 25
+
+
 def test_two_bad_images_are_a_failure(bench: Bench) -> None:
     """Never called captured; both reasons are told."""
     done = capture(bench, image="short,wrong-header")

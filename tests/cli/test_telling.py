@@ -14,6 +14,7 @@ import yaml
 
 from gameday.world.world import World
 from irrunner.cli import app
+from irrunner.cli.summary import show_run
 from irrunner.clock import SystemClock
 from tests.tickets.trackers import FakeJira, FakeReceiver
 
@@ -151,3 +152,27 @@ def later_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an hour pass for commands."""
     now = SystemClock().now
     monkeypatch.setattr(SystemClock, "now", lambda _: now() + timedelta(hours=1))
+
+
+def test_what_was_passed_over_is_not_called_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """A skipped capture stands under "Not done", without the mark of success; a queued ticket waits."""
+    about = {
+        "status": "succeeded", "title": "t", "account_id": "1", "region": "r", "drill": False,
+        "simulated": False, "run_id": "run-1", "playbook": {"id": "p", "version": "1.0.0"},
+        "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z", "objectives": {},
+        "gates": [], "undoes": None,
+    }  # fmt: skip
+    step = {
+        "kind": "uses", "phase": "analysis", "outcome": "already_done", "verified": False, "error": None,
+        "warnings": ["no SSM agent"],
+    }  # fmt: skip
+    steps = [
+        step | {"id": "memory", "action": "aws.ssm.capture-memory", "outputs": {"captured": False}},
+        step | {"id": "open", "action": "ticket.create", "outputs": {"sent": False, "queued": True}},
+    ]
+    show_run({**about, "steps": steps}, SystemClock().now())
+    lines = capsys.readouterr().out.splitlines()
+
+    after = lines[lines.index("Not done") :]
+    assert [line.split()[:2] for line in after if "not verified" in line] == [["-", "memory"], ["…", "open"]]
+    assert any("no SSM agent" in line for line in after)

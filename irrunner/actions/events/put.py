@@ -47,7 +47,7 @@ class PutEventOutputs(Model):
 @action(
     "aws.events.put-events",
     title="Put an event on an EventBridge bus",
-    phase=Phase.CONTAINMENT,
+    phase=Phase.ANALYSIS,
     risk=Risk.NONE,
     permissions=(
         Permission("events:DescribeEventBus", BUS),

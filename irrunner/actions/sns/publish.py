@@ -61,7 +61,7 @@ class PublishOutputs(Model):
 @action(
     "aws.sns.publish",
     title="Publish a message to an SNS topic",
-    phase=Phase.CONTAINMENT,
+    phase=Phase.ANALYSIS,
     risk=Risk.NONE,
     permissions=(
         Permission("sns:GetTopicAttributes", TOPIC),

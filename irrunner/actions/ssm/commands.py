@@ -201,7 +201,7 @@ def script(name: str, platform: str, values: Mapping[str, str] | None = None) ->
 
 def send(
     instance_id: str, platform: str, comment: str, lines: list[str], *, title: str, within_s: int,
-    output: Mapping[str, str],
+    output: Mapping[str, str], part: str = "",
 ) -> Call:  # fmt: skip
     """Return the call that sends a command to one instance.
 
@@ -213,6 +213,7 @@ def send(
         title: What it does, for people.
         within_s: How long it may run.
         output: Where SSM puts what it prints (``OutputS3BucketName`` ...).
+        part: Tells the commands of one action apart: each is an effect of its own.
     """
     return Call(
         "ssm:SendCommand",
@@ -224,7 +225,7 @@ def send(
             "Comment": comment,
             **output,
         },
-        target=instance_id,
+        target=f"{instance_id}/{part}" if part else instance_id,
         summary=f"{title} {instance_id}",
         reversible=False,
     )

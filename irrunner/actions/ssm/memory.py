@@ -236,6 +236,7 @@ def _capture(state: MemoryState, attempt: Attempt) -> Call:
     return send(
         state.instance_id, platform, attempt.comment, script("capture_memory", platform, values),
         title=f"Capture memory with {tool.kind} on", within_s=WITHIN_S, output={},
+        part=attempt.image.key.rpartition("/")[2],
     )  # fmt: skip
 
 
