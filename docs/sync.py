@@ -232,20 +232,29 @@ def _class_body(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
     return found
 
 
+NAMED_SECTIONS = (
+    ("A channel", "channels", settings.Channel),
+    ("A tracker of tickets", "tickets", settings.Tracker),
+    ("A tool that captures memory", "memory_tools", settings.MemoryTool),
+)
+"""Sections that stand in a list or under names: title, introduction in facts.yaml, model."""
+
+
 def settings_page() -> Pages:
     """Return the page of the configuration."""
     listing = table(("setting", "type", "default", "environment variable", "meaning"), setting_rows())
-    channel = table(("setting", "type", "meaning"), [_channel_row()])
-    return {
-        "reference/configuration.md": page(
-            "# Configuration", intro("configuration"), listing, "## A channel", intro("channels"), channel
-        )
-    }
+    parts = [
+        part
+        for title, name, model in NAMED_SECTIONS
+        for part in (f"## {title}", intro(name), table(("setting", "type", "meaning"), _section_rows(model)))
+    ]
+    return {"reference/configuration.md": page("# Configuration", intro("configuration"), listing, *parts)}
 
 
-def _channel_row() -> tuple[str, str, str]:
-    meaning = "Where the channel's apprise URL is; it holds a token."
-    return "`url`", type_name(settings.Channel, "url"), meaning
+def _section_rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    meanings = attribute_docstrings(model)
+    for name in model.model_fields:
+        yield f"`{name}`", type_name(model, name), prose(meanings.get(name, ""))
 
 
 def error_classes() -> list[type[errors.IRRunnerError]]:

@@ -137,6 +137,7 @@ class Channel(Section):
     """A notification channel: an apprise URL behind a reference."""
 
     url: SecretReference
+    """Where the channel's apprise URL is; it holds a token."""
 
 
 class Tracker(Section):
@@ -178,7 +179,9 @@ class MemoryTool(Section):
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     """Bucket from which the instance's own role may read."""
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,300}$")]
+    """Its object key."""
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """Of the tool, in hexadecimal: the host checks it before it runs it."""
 
 
 class Settings(BaseSettings):
