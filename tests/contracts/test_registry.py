@@ -24,7 +24,7 @@ PAGES = Path(__file__).parents[2] / "docs/reference/actions"
 ID = re.compile(r"^(aws\.[a-z0-9-]+|notify|evidence|ticket|forensics)\.(?P<verb>[a-z]+)(-[a-z0-9]+)*$")
 VERBS = {
     "acquire", "archive", "associate", "await", "block", "capture", "close", "collect", "contain", "copy",
-    "cordon", "create", "deactivate", "deny", "deregister", "describe", "detach", "digest", "disable",
+    "cancel", "cordon", "create", "deactivate", "deny", "deregister", "describe", "detach", "digest", "disable",
     "disassociate", "enable", "enter", "export", "find", "force", "get", "isolate", "label", "launch",
     "list", "locate", "lock", "make", "pause", "protect", "publish", "put", "quarantine", "record",
     "release", "remove", "replace", "restore", "restrict", "revoke", "rotate", "route", "run", "scale",
