@@ -102,7 +102,7 @@ TagValue = Annotated[str, *_id(r"[^\x00-\x1f]{0,256}", "a tag value of at most 2
 BucketName = Annotated[
     str,
     *_id(
-        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
+        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
         r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
         "the name of a general purpose S3 bucket",
         "acme-customer-data",
