@@ -191,7 +191,7 @@ IdentityStoreUserName = Annotated[
 BucketName = Annotated[
     str,
     *_id(
-        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
+        r"(?!\d+\.\d+\.\d+\.\d+$)(?!xn--|sthree-)(?!.*(?:\.\.|-s3alias$|--[a-z]+-s3$|\.mrap$))"
         r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
         "the name of a general purpose S3 bucket",
         "acme-customer-data",

@@ -12,7 +12,7 @@ from irrunner.actions.cloudtrail.restore_trail import RestoreTrail, RestoreTrail
 from irrunner.actions.cloudtrail.start_logging import StartLogging, StartLoggingState
 from irrunner.actions.cloudtrail.trails import OneTrail, Status, Trail, canonical_selectors, trail_of
 from irrunner.actions.contract import Act, Refused, Settled
-from irrunner.errors import ActionDenied, TargetNotFound
+from irrunner.errors import ActionDenied, InvalidCall, TargetNotFound
 from irrunner.testing import FakeApi
 
 ACCOUNT = "123456789012"
@@ -142,6 +142,15 @@ def test_a_trail_that_does_not_exist_is_not_found(driver: Any) -> None:
 
     with pytest.raises(TargetNotFound):
         StartLogging().look(driver.context(api), PARAMS)
+
+
+def test_a_name_of_two_trails_is_none(driver: Any) -> None:
+    """An own trail and the organisation's may be named alike: which is meant is not guessed."""
+    other = RAW | {"TrailARN": ARN.replace(ACCOUNT, "444455556666")}
+    api = FakeApi({"cloudtrail:DescribeTrails": lambda **_: {"trailList": [RAW, other]}})
+
+    with pytest.raises(InvalidCall, match="names 2 trails"):
+        StartLogging().look(driver.context(api), OneTrail(trail="audit"))
 
 
 def test_what_a_member_may_not_read_is_unknown(driver: Any) -> None:

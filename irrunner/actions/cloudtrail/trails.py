@@ -15,7 +15,7 @@ from typing import Any, Final
 from irrunner.actions.contract import LookContext, Model, Permission, ReadApi
 from irrunner.actions.ids import TrailName
 from irrunner.clock import iso
-from irrunner.errors import TargetNotFound
+from irrunner.errors import InvalidCall, TargetNotFound
 
 API_REFERENCE: Final = "https://docs.aws.amazon.com/awscloudtrail/latest/APIReference"
 USER_GUIDE: Final = "https://docs.aws.amazon.com/awscloudtrail/latest/userguide"
@@ -78,6 +78,7 @@ def find_trail(ctx: LookContext, name: str) -> Trail:
 
     Raises:
         TargetNotFound: If there is none.
+        InvalidCall: If a name is that of several: an own one, and shadows of other Regions or accounts.
     """
     answer = ctx.api.call("cloudtrail:DescribeTrails", trailNameList=[name])
     found = answer.get("trailList") or ()
@@ -85,6 +86,11 @@ def find_trail(ctx: LookContext, name: str) -> Trail:
         raise TargetNotFound(
             f"no trail {name} in {ctx.where.account_id} {ctx.where.region}",
             hint="name a trail of another Region by its ARN; a deleted one must be created again",
+        )
+    if len(found) > 1:
+        arns = ", ".join(sorted(raw["TrailARN"] for raw in found))
+        raise InvalidCall(
+            f"{name} names {len(found)} trails: {arns}", hint="name the one that is meant by its ARN"
         )
     return trail_of(found[0])
 
