@@ -31,7 +31,6 @@ GET: Final = "ticket:GetDelivery"
 
 TrackerName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
-Body = Annotated[str, StringConstraints(max_length=30_000)]
 
 
 class TicketParams(Model):
@@ -39,13 +38,14 @@ class TicketParams(Model):
 
     tracker: TrackerName
     """A name under ``tickets`` in the configuration."""
-    body: Body = ""
+    body: str = ""
+    """Cut to 30,000 characters."""
 
 
 class CreateParams(TicketParams):
     """Parameters of ``ticket.create``."""
 
-    title: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+    title: Annotated[str, StringConstraints(min_length=1)]
     priority: Annotated[str, StringConstraints(max_length=60)] = ""
     """As the tracker names it; empty: its default."""
     labels: list[Label] = Field(default_factory=list)
@@ -100,11 +100,9 @@ class TellTracker(Action[P, TicketState], Generic[P]):
 
     def decide(self, params: P, state: TicketState) -> Decision:
         """Put what is not in the outbox."""
-        return (
-            Act((self._tell(params, state),))
-            if state.status == DeliveryStatus.ABSENT
-            else _ended(params, state)
-        )
+        if state.status == DeliveryStatus.ABSENT:
+            return Act((self._tell(params, state),))
+        return _ended(params, state)
 
     def foresee(self, params: P, state: TicketState, step: str) -> PlannedOutputs:
         """Return the outputs as they will be where the tracker listens."""

@@ -18,7 +18,7 @@ from irrunner.journal.outbox import Delivery, Outbox
 from irrunner.journal.store import Store
 from irrunner.settings import SecretSource, Tracker, resolve_secret
 from irrunner.tickets.http import Line, NotDelivered, Receipt
-from irrunner.tickets.jira import Jira
+from irrunner.tickets.jira import TEXT_CHARACTERS, Jira
 from irrunner.tickets.webhook import Webhook
 from irrunner.vocabulary import DeliveryStatus
 
@@ -184,7 +184,7 @@ def _auth(tracker: Tracker, user: str, token: str) -> httpx.Auth | None:
 
 
 def _clean(value: Any) -> Any:
-    """Return text without credentials; they may stand in what a finding or an error says."""
+    """Return text of bounded length without credentials, which a finding or an error may quote."""
     if isinstance(value, str):
-        return redact_text(value)
+        return redact_text(value)[:TEXT_CHARACTERS]
     return [redact_text(str(item)) for item in value] if isinstance(value, list | tuple) else value

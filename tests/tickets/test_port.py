@@ -251,6 +251,15 @@ def test_markup_of_an_attacker_stays_text(tell: Tell, jira: FakeJira) -> None:
     assert "{noformat}" not in verbatim("{NOFORMAT}x{noformat}")[11:-11]
 
 
+def test_a_megabyte_is_cut(tell: Tell, jira: FakeJira) -> None:
+    """A long report is shortened, not refused by Jira."""
+    tell("Create", "k1", title="x" * 1_000_000, body="y" * 1_000_000)
+    fields = jira.issues["SEC-1"]["fields"]
+
+    assert len(fields["summary"]) == 250
+    assert len(fields["description"]) < 32_767
+
+
 def test_other_operations_are_refused(tickets: Tickets) -> None:
     """The port does what it is for."""
     with pytest.raises(InvalidCall):
