@@ -63,7 +63,7 @@ def look_at(
     volumes = _with_snapshots(ctx, ctx.forensics, volumes, found)
     seen: dict[str, Any] = {**more, **_keys(ctx, ctx.forensics, place, volumes)}
     state = bare.model_copy(update={"volumes": volumes, **seen})
-    state = state.model_copy(update=_in_progress(ctx, ctx.forensics))
+    state = state.model_copy(update=_in_progress(ctx, ctx.forensics, state))
     return state.model_copy(update=_loans(ctx, ctx.forensics, state))
 
 
@@ -253,16 +253,21 @@ def _key(ctx: LookContext, forensics: ReadApi, name: str) -> Key:
     return key.model_copy(update={"manager": "CUSTOMER", "state": metadata.get("KeyState") or "Enabled"})
 
 
-def _in_progress(ctx: LookContext, forensics: ReadApi) -> dict[str, int]:
+def _in_progress(ctx: LookContext, forensics: ReadApi, state: AcquireState) -> dict[str, int]:
     filters = [
         {"Name": "status", "Values": ["pending"]},
         {"Name": "volume-id", "Values": [VOLUME_OF_A_COPY]},
     ]
-    counts = [
-        len(api.pages("ec2:DescribeSnapshots", "Snapshots[].SnapshotId", OwnerIds=["self"], Filters=filters))
-        for api in (ctx.api, forensics)
-    ]
-    return {"transfers_in_progress": counts[0], "copies_in_progress": counts[1]}
+
+    def count(api: ReadApi) -> int:
+        path = "Snapshots[].SnapshotId"
+        return len(api.pages("ec2:DescribeSnapshots", path, OwnerIds=["self"], Filters=filters))
+
+    transfers = any(key.manager == "AWS" for key in state.keys.values())
+    return {
+        "transfers_in_progress": count(ctx.api) if transfers else 0,
+        "copies_in_progress": count(forensics),
+    }
 
 
 def _obstacle(state: AcquireState, volume: VolumeSeen) -> str:

@@ -187,14 +187,17 @@ def _copy(state: AcquireState, volume: VolumeSeen, slots: Slots) -> Step:
 
 
 def _with_copy(state: AcquireState, volume: VolumeSeen, copy: Taken) -> Step:
-    if state.lock_days and not copy.locked and "lock-copy" not in volume.refused:
-        more: dict[str, Any] = {"scope": "forensics", "region": state.forensic_region}
-        return (lock_call(copy.snapshot_id, "governance", state.lock_days, **more),)
+    """Once the copy is there: lock it, and take the snapshot back, in one round."""
     if copy.state != "completed":
         return Waits()
     wrong = differences(state, volume, copy)
     ended = Ended("preserved", f"{copy.snapshot_id}, read back: {wrong}") if wrong else Ended("acquired")
-    return _end(state, volume, ended)
+    last = _end(state, volume, ended)
+    if not state.lock_days or copy.locked or "lock-copy" in volume.refused:
+        return last
+    more: dict[str, Any] = {"scope": "forensics", "region": state.forensic_region}
+    lock = lock_call(copy.snapshot_id, "governance", state.lock_days, **more)
+    return (lock, *last) if isinstance(last, tuple) else (lock,)
 
 
 def differences(state: AcquireState, volume: VolumeSeen, copy: Taken) -> str:

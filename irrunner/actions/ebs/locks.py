@@ -20,7 +20,7 @@ Source: EC2 API reference, LockSnapshot, LockState.
 SLACK_DAYS: Final = 0.5
 """A step that is repeated within hours finds its own lock long enough."""
 DAY_S: Final = 86_400.0
-_IDS_OF_ONE_READ: Final = 100
+_IDS_OF_ONE_READ: Final = 200
 
 
 class Lock(Model):
