@@ -46,6 +46,11 @@ class Policies:
         """Return what is attached to a target; everything begins with full access."""
         return [policy for policy in self.by_id.values() if target in policy.targets]
 
+    def path_to(self, account: str) -> tuple[str, ...]:
+        """Return the targets over an account, from the root down."""
+        roots = {target for policy in self.by_id.values() for target in policy.targets if target[:2] == "r-"}
+        return (*sorted(roots), account)
+
 
 def policies(management: str, targets: tuple[str, ...] = ()) -> Policies:
     """Return the policies of the organisation, which begin with AWS's own on every target."""

@@ -6,8 +6,8 @@ services.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from gameday.world import seam
 from gameday.world.authz.documents import Context
@@ -39,7 +39,7 @@ def context_of(
         "ec2:Region": request.region,
         **_of_caller(principal),
         **dict(_of_resource(resource)),
-        **dict(_of_request(request)),
+        **dict(_of_request(request, principal.account)),
         **extra,
     }
     return {name.lower(): (value,) for name, value in keys.items()} | _several(request)
@@ -69,28 +69,72 @@ def _of_resource(resource: str) -> Iterator[tuple[str, str]]:
             yield f"ec2:ResourceTag/{tag[0]}", str(tag[1])
 
 
-def _of_request(request: ApiRequest) -> Iterator[tuple[str, str]]:
-    params = request.params
-    if request.service == "ec2":
-        for name in ("Attribute",):
-            if isinstance(params.get(name), str):
-                yield f"ec2:{name}", params[name]
-        if params.get("OperationType") in {"add", "remove"}:
-            for user in params.get("UserIds") or ():
-                yield f"ec2:{params['OperationType'].title()}/userId", str(user)
-    for tag in _tags(params):
+def _of_request(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    for tag in _tags(request.params):
         yield f"aws:RequestTag/{tag.get('Key')}", str(tag.get("Value", ""))
-    if "PolicyArn" in params:
-        yield "iam:PolicyARN", str(params["PolicyArn"])
-    if request.service == "organizations":
-        yield "organizations:PolicyType", str(params.get("Type", "SERVICE_CONTROL_POLICY"))
-    if request.service == "kms":
-        yield "kms:GrantIsForAWSResource", "false"
+    of_service = _OF_SERVICE.get(request.service)
+    if of_service is not None:
+        yield from of_service(request, account)
+
+
+def _ec2(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    del account
+    params = request.params
+    if isinstance(params.get("Attribute"), str):
+        yield "ec2:Attribute", params["Attribute"]
+    if params.get("OperationType") in {"add", "remove"}:
+        for user in params.get("UserIds") or ():
+            yield f"ec2:{params['OperationType'].title()}/userId", str(user)
+
+
+def _iam(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    del account
+    if "PolicyArn" in request.params:
+        yield "iam:PolicyARN", str(request.params["PolicyArn"])
+
+
+def _organizations(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    del account
+    yield "organizations:PolicyType", str(request.params.get("Type", "SERVICE_CONTROL_POLICY"))
+
+
+def _s3(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    del account
+    for name, key in (("Prefix", "s3:prefix"), ("Delimiter", "s3:delimiter"), ("VersionId", "s3:VersionId")):
+        if isinstance(request.params.get(name), str):
+            yield key, request.params[name]
+
+
+def _kms(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    del request
+    yield "kms:GrantIsForAWSResource", "false"
+    yield "kms:CallerAccount", account
+
+
+def _lambda(request: ApiRequest, account: str) -> Iterator[tuple[str, str]]:
+    """Yield the function behind an event source mapping."""
+    mapping_id = request.params.get("UUID")
+    mappings = seam.backend("lambda", account, request.region)._event_source_mappings  # noqa: SLF001 - the seam
+    if mapping_id in mappings:
+        yield "lambda:FunctionArn", str(mappings[mapping_id].function_arn)
+
+
+_OF_SERVICE: Final[Mapping[str, Callable[[ApiRequest, str], Iterator[tuple[str, str]]]]] = {
+    "ec2": _ec2,
+    "iam": _iam,
+    "organizations": _organizations,
+    "s3": _s3,
+    "kms": _kms,
+    "lambda": _lambda,
+}
 
 
 def _several(request: ApiRequest) -> dict[str, tuple[str, ...]]:
     names = tuple(str(tag.get("Key")) for tag in _tags(request.params))
-    return {"aws:tagkeys": names} if names else {}
+    entries = request.params.get("Entries") or () if request.operation == "PutEvents" else ()
+    sources = tuple(dict.fromkeys(str(entry.get("Source", "")) for entry in entries))
+    several = {"aws:tagkeys": names, "events:source": sources}
+    return {name: values for name, values in several.items() if values}
 
 
 def _tags(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:

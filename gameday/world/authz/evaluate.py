@@ -69,6 +69,8 @@ class Verdict:
 
     allowed: bool
     because: str = ""
+    denied: bool = False
+    """Whether it is denied outright, and not only allowed by nobody."""
 
 
 class _Named(IntEnum):
@@ -87,7 +89,7 @@ def evaluate(asked: Asked, policies: Policies) -> Verdict:
     """Return whether a request is allowed."""
     denied_by = next(_denials(asked, policies), "")
     if denied_by:
-        return Verdict(allowed=False, because=f"with an explicit deny in {denied_by}")
+        return Verdict(allowed=False, because=f"with an explicit deny in {denied_by}", denied=True)
     if not all(_allowed(level, asked) for level in policies.scps):
         return _none("service control policy", asked)
     named = _named_by_resource(asked, policies.resource)

@@ -15,8 +15,9 @@ from gameday.world import keys, seam
 from gameday.world.authz import scps
 from gameday.world.authz.context import context_of
 from gameday.world.authz.evaluate import Asked, Caller, Policies, Verdict, evaluate
+from gameday.world.authz.names import named
 from gameday.world.authz.resources import resources_of
-from gameday.world.identity import Principal, owner_of, role_named
+from gameday.world.identity import Principal, owner_of
 from gameday.world.protocol import ApiRequest
 from gameday.world.refusals import Refusal, denied
 from irrunner.aws.operations import iam_action
@@ -54,9 +55,10 @@ def require(principal: Principal, request: ApiRequest, organisation: Any) -> Non
             verdict_on(principal, request, organisation, action=action, resource=resource, extra=extra)
             for resource in forms
         ]
-        if not any(verdict.allowed for verdict in verdicts):
-            because = verdicts[0].because
-            raise refusal(principal, request.protocol, f"{action} on resource: {forms[0]} {because}")
+        denied_by = [verdict for verdict in verdicts if verdict.denied] or verdicts[:1]
+        if denied_by[0].denied or not any(verdict.allowed for verdict in verdicts):
+            what = f"{action} on resource: {forms[0]} {denied_by[0].because}"
+            raise refusal(principal, request.protocol, what)
 
 
 def check(
@@ -151,7 +153,7 @@ def _needed(
     """Yield (action, forms of a resource, further condition keys) of everything that a call needs."""
     action = iam_action(f"{request.service}:{request.operation}")
     place = {"Partition": "aws", "Region": request.region, "Account": principal.account}
-    params = _with_real_names(principal, request, organisation)
+    params = named(principal, request, organisation)
     for forms in resources_of(action, params, place):
         yield action, forms, {}
     if request.service == "ec2" and action != "ec2:CreateTags":
@@ -161,62 +163,6 @@ def _needed(
         text = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else str(source)
         yield "s3:GetObject", (f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}",), {}
     yield from _passed_roles(principal, request)
-
-
-def _with_real_names(principal: Principal, request: ApiRequest, organisation: Any) -> dict[str, Any]:
-    """Return the parameters with what only the service knows: the path of a name, the owner of a key."""
-    params = dict(request.params)
-    if request.service == "organizations":
-        return params | _in_organisation(params, organisation)
-    if str(params.get("AssociationId", "")).startswith("aclassoc-"):
-        return params | _subnet_of(principal, request)
-    if request.service == "kms" and "KeyId" in params:
-        key = keys.resolve(principal.account, request.region, str(params["KeyId"]))
-        return params | ({"KeyId": key.arn} if key else {})
-    if str(params.get("AssociationId", "")).startswith("iip-assoc-"):
-        known = seam.ec2(principal.account, request.region).iam_instance_profile_associations
-        found = next(
-            (made for made in known.values() if made.association_id == params["AssociationId"]), None
-        )
-        return params | ({"InstanceId": found.instance.id} if found else {})
-    if request.service != "iam":
-        return params
-    iam = seam.iam(principal.account)
-    if "AccessKeyId" in params and "UserName" not in params:
-        owners = (
-            user for user in iam.users.values() for key in user.access_keys
-            if key.access_key_id == params["AccessKeyId"]
-        )  # fmt: skip
-        owner = next(owners, None)
-        params |= {"UserName": owner.name} if owner else {}
-    user = iam.users.get(params.get("UserName", ""))
-    role = role_named(iam, params.get("RoleName", ""))
-    profile = iam.instance_profiles.get(params.get("InstanceProfileName", ""))
-    known = {"UserArn": user, "RoleArn": role, "InstanceProfileArn": profile}
-    return params | {name: owner.arn for name, owner in known.items() if owner is not None}
-
-
-def _in_organisation(params: Mapping[str, Any], organisation: Any) -> dict[str, str]:
-    """Return the parts of ARNs of AWS Organizations: what a target is, an id without its prefix."""
-    target = str(params.get("TargetId", ""))
-    kind = {"o": "OrganizationalUnitId", "r": "RootId"}.get(target[:1], "AccountId")
-    known = {
-        "OrganizationId": organisation.id.removeprefix("o-"),
-        "PolicyType": str(params.get("Type", "SERVICE_CONTROL_POLICY")).lower(),
-        "PolicyId": str(params.get("PolicyId", "")).removeprefix("p-"),
-        kind: target.removeprefix("ou-").removeprefix("r-"),
-        "TargetId": "",
-    }
-    return {name: value for name, value in known.items() if value or name == "TargetId"}
-
-
-def _subnet_of(principal: Principal, request: ApiRequest) -> dict[str, str]:
-    """Return the subnet whose association with a network ACL is named."""
-    wanted = request.params["AssociationId"]
-    for acl in seam.ec2(principal.account, request.region).network_acls.values():
-        if wanted in acl.associations:
-            return {"SubnetId": str(acl.associations[wanted].subnet_id)}
-    return {}
 
 
 def _tags_at_creation(

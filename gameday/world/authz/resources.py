@@ -97,7 +97,7 @@ def resources_of(action: str, params: Mapping[str, Any], place: Mapping[str, str
     if certain or not types:
         return [(arn,) for arn in dict.fromkeys(certain)] or [("*",)]
     forms = [kind.fill({**place, **filling}) for kind in types for filling in _filled(kind, values) or [{}]]
-    return [(*dict.fromkeys(forms), "*")]
+    return [tuple(sorted(dict.fromkeys(forms), key=lambda arn: arn.count("*")))]
 
 
 def _certain(

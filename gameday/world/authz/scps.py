@@ -5,11 +5,25 @@ Source: Organizations user guide, "SCP evaluation": they do not bind the managem
 
 from __future__ import annotations
 
-from typing import Any
+from gameday.world import seam
+from gameday.world.organisation import Organisation
 
 
-def levels(organisation: Any, account: str) -> tuple[tuple[str, ...], ...]:
-    """Return the policies at each level from the root down; none for the management account."""
-    if account == organisation.management:
+def levels(organisation: Organisation, account: str) -> tuple[tuple[str, ...], ...]:
+    """Return the policies at each level from the root down; none for the management account.
+
+    Args:
+        organisation: The accounts.
+        account: The caller's.
+    """
+    management = organisation.management
+    if account == management or "aws" not in seam.used("organizations", management):
         return ()
-    return ()
+    known = getattr(seam.backend("organizations", management, "aws"), "world_policies", None)
+    if known is None:
+        return ()
+    return tuple(
+        tuple(policy.content for policy in attached)
+        for attached in (known.of(target) for target in known.path_to(account))
+        if attached
+    )

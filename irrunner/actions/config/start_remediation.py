@@ -89,7 +89,7 @@ class StartRemediationOutputs(Model):
     permissions=(
         Permission("config:DescribeRemediationConfigurations", _REMEDIATIONS),
         Permission("config:DescribeRemediationExecutionStatus", _REMEDIATIONS),
-        Permission("config:StartRemediationExecution", _REMEDIATIONS, use="act"),
+        Permission("config:StartRemediationExecution", use="act"),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="What the document changes is known to it alone; see its execution in Systems Manager.",

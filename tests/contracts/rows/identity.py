@@ -33,6 +33,15 @@ def client_of(bench: Bench, service: str, access_key_id: str) -> Any:
     )
 
 
+def may(bench: Bench, kind: str, name: str, action: str) -> None:
+    """Let a user or role do something: what an intruder does, the world must allow."""
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam = seam.iam(bench.account)
+    owner = iam.get_user(name) if kind == "user" else iam.get_role(name)
+    owner.policies["may"] = document
+
+
 def user_key(bench: Bench) -> Values:
     """A finding of alice's key."""
     return {"access_key_id": bench.resources["access_key_id"], "user_name": "alice", "user_type": "IAMUser"}
@@ -43,6 +52,7 @@ def instance_session(bench: Bench) -> Values:
     name, instance = bench.resources["role_name"], bench.resources["instance_id"]
     place = Place(bench.account, bench.world.region, 1)
     circulate(bench.world.sessions, role_session(place, build_role(place, name), instance), STOLEN)
+    may(bench, "role", name, "ec2:Describe*")
     client_of(bench, "ec2", STOLEN).describe_instances()
     return {"access_key_id": STOLEN}
 
@@ -65,9 +75,11 @@ def identity_center_session(bench: Bench) -> Values:
 def persistence(bench: Bench) -> Values:
     """Alice's key makes another user, with a key, which makes a third."""
     key_id = bench.resources["access_key_id"]
+    may(bench, "user", "alice", "iam:*")
     iam = client_of(bench, "iam", key_id)
     iam.create_user(UserName="backdoor")
     made = iam.create_access_key(UserName="backdoor")["AccessKey"]["AccessKeyId"]
+    may(bench, "user", "backdoor", "iam:*")
     client_of(bench, "iam", made).create_user(UserName="deeper")
     return {"access_key_id": key_id}
 
