@@ -147,7 +147,7 @@ class StoreFiles(Action[P, FilesState]):
         where = ctx.where
         if ctx.forensics is None or where.evidence_bucket is None:
             return None
-        return S3Sink(ctx.forensics, where.evidence_bucket, where.forensic_region)
+        return S3Sink(ctx.forensics, where.evidence_bucket, where.forensic_region, partition=where.partition)
 
     def look(self, ctx: LookContext, params: P) -> FilesState:
         """Find what is stored, and read what is not."""

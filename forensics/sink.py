@@ -59,18 +59,22 @@ class EvidenceSink(Protocol):
 class S3Sink:
     """An :class:`EvidenceSink` on the evidence bucket of the forensic account."""
 
-    def __init__(self, api: ReadApi, bucket: str, region: str | None, scope: Scope = "forensics") -> None:
+    def __init__(
+        self, api: ReadApi, bucket: str, region: str | None, *, partition: str, scope: Scope = "forensics"
+    ) -> None:
         """Keep the place; nothing is read.
 
         Args:
             api: Reads in the bucket's account and Region.
             bucket: Its name.
             region: The bucket's Region, if it is not the incident's.
+            partition: Of its ARN.
             scope: The account that the bucket is in.
         """
         self._api = api
         self._bucket = bucket
         self._region = region
+        self._partition = partition
         self._scope: Scope = scope
 
     def find(self, path: str) -> StoredItem | None:
@@ -105,7 +109,7 @@ class S3Sink:
                 "IfNoneMatch": "*",
                 "Metadata": {**told, "sha256": digest.hexdigest()},
             },
-            target=f"arn:aws:s3:::{self._bucket}/{path}",
+            target=f"arn:{self._partition}:s3:::{self._bucket}/{path}",
             summary=f"Store {path.rpartition('/')[2]} ({len(data)} bytes) in {self._bucket}",
             after={"sha256": digest.hexdigest()},
             reversible=False,

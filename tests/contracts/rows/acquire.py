@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from gameday.world import seam
 from gameday.world.content import Place, build_bucket
@@ -58,8 +58,8 @@ def erase_volumes(bench: Bench, values: Values) -> None:
 
 def digested(bench: Bench) -> Values:
     """A snapshot under a customer key, whose digest nobody has begun."""
-    directory = tempfile.mkdtemp(prefix="irrunner-digests-")
-    bench.settings = bench.settings.model_copy(update={"store": f"{directory}/irrunner.db"})
+    directory = Path(bench.world.env["IRRUNNER_CONFIG"]).parent
+    bench.settings = bench.settings.model_copy(update={"store": str(directory / "irrunner.db")})
     bench.registry.get("aws.ebs.digest-snapshot")._open.clear()  # type: ignore[attr-defined]
     return snapshot_under("customer")(bench)
 
