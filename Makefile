@@ -35,7 +35,7 @@ $(INDEPENDENT)/node_modules/.stamp: $(INDEPENDENT)/package-lock.json
 	if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(INDEPENDENT) && touch $@; fi
 
 test: $(VENV)/.dev $(INDEPENDENT)/node_modules/.stamp
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist loadgroup -q
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
