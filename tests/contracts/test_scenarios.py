@@ -26,6 +26,7 @@ from tests.contracts.table import LOCAL, ROWS
 
 SNAPSHOT_ID = re.compile(r"snap-[0-9a-f]{17}")
 FORENSIC_ID = re.compile(r"(?<![a-z0-9])(i|vol|eni|subnet|vpc)-[0-9a-f]{17}")
+MANAGED_SECRET = re.compile(r"rds!(db|cluster)-[0-9a-f-]{36}")
 REGISTRY = load_registry()
 CHANGING = [row for row in ROWS if row.operations]
 LOOKED_UP = [row for row in CHANGING if REGISTRY.get(row.action).settle is not Settle.AT_MOST_ONCE]
@@ -115,7 +116,8 @@ def comparable(state: dict[str, Any]) -> dict[str, Any]:
                 text = text.replace(group_id, group["name"])
     for found in _forensic_ids(state):
         text = text.replace(found, f"a {found.partition('-')[0]}")
-    told: dict[str, Any] = json.loads(SNAPSHOT_ID.sub("a snapshot", text), object_pairs_hook=_told)
+    text = MANAGED_SECRET.sub("a managed secret", SNAPSHOT_ID.sub("a snapshot", text))
+    told: dict[str, Any] = json.loads(text, object_pairs_hook=_told)
     return told
 
 
