@@ -52,6 +52,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/parked.py
+	$(BIN)/python benchmarks/forensics.py
+	$(BIN)/python benchmarks/custody.py
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m crash --kill-points 2000
