@@ -5,6 +5,7 @@ A tracker's secret is resolved when something is delivered, held by nothing, and
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -28,7 +29,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "ticket:Close": "close",
 }
 ODD: Final = (
-    LookupError, TypeError, ValueError, AttributeError, OSError, httpx.InvalidURL, httpx.StreamError,
+    LookupError, TypeError, ValueError, AttributeError, OSError, RuntimeError, httpx.InvalidURL,
 )  # fmt: skip
 """What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 AT_ONCE: Final = 100
@@ -138,7 +139,7 @@ class Tickets:
         token = resolve_secret(tracker.token, self._source).get_secret_value()
         user = resolve_secret(tracker.user, self._source).get_secret_value() if tracker.user else ""
         redactor = Redactor()
-        redactor.learn(token, user)
+        redactor.learn(token, user, b64encode(f"{user}:{token}".encode()).decode())
         line = Line(tracker.url, _auth(tracker, user, token), redactor, self._transport)
         try:
             client: Client = (
