@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from irrunner.engine.undoing import Undoing
-from irrunner.errors import ActionDenied, RunBusy, ServiceUnavailable
+from irrunner.errors import ActionDenied, Defect, RunBusy, ServiceUnavailable
 from irrunner.journal.store import Timer
 from tests.engine.hazards import BLOCK, DAY_S, created, expiries
-from tests.engine.lab import Lab, outcomes
+from tests.engine.lab import Lab, SetValue, ValueState, outcomes
 
 
 class TestTrouble:
@@ -94,6 +94,26 @@ class TestTrouble:
         lab.runner.undo(blocked, None, release_credentials=False)
         with pytest.raises(RunBusy, match="cancelled"):
             Undoing(lab.runner).expire(timer)
+
+    def test_one_that_breaks_holds_no_other_up(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A state that another version of the action wrote: the next effect comes off all the same."""
+        lab.clock.advance(1)
+        lab.start(lab.playbook(BLOCK.replace("name: a", "name: b")))
+        real = SetValue.StateModel.footprint
+
+        def broken(state: ValueState) -> dict[str, Any]:
+            if state.name == "a":
+                raise KeyError("a field of another version")
+            return real(state)
+
+        monkeypatch.setattr(ValueState, "footprint", broken)
+        lab.clock.advance(DAY_S)
+        with pytest.raises(Defect, match="another version"):
+            lab.runner.resume_due()
+
+        assert [timer.run_id for timer in lab.store.expiries()] == [blocked]
 
 
 class Dies(BaseException):
