@@ -14,7 +14,7 @@ from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.expiry import set_expiry
+from irrunner.engine.expiry import keep_for_good, set_expiry
 from irrunner.engine.stepping import EVIDENCE_PREFIXES, Binding, defects, error_of, params_of
 from irrunner.errors import (
     ActionDenied,
@@ -264,7 +264,7 @@ class Attempts:
         body: dict[str, Any] = {
             "outcome": done.outcome,
             "reason": done.reason,
-            "warnings": [*done.warnings, *unsure],
+            "warnings": [*done.warnings, *unsure, *self._kept_for_good(path, flight, done)],
         }
         if not done.outcome.good:
             body["after"] = after if after is not None else self._last_look(flight)
@@ -294,6 +294,13 @@ class Attempts:
         run_id, now = self._driver.run.facts.run_id, self._driver.services.clock.now()
         draft, change = set_expiry(run_id, path, after_s, now, seen)
         return [draft], change
+
+    def _kept_for_good(self, path: str, flight: InFlight, done: Done) -> list[str]:
+        """Keep on what the step wants without end, though another run has put it there for a while."""
+        lasts = flight.binding.action.may_expire and self._expires_after_s(path) is None
+        if not (lasts and done.outcome.good and done.after is not None):
+            return []
+        return keep_for_good(self._driver.store, self._driver.run.facts.run_id, done.after.footprint())
 
     def _expires_after_s(self, path: str) -> float | None:
         kind = self._driver.run.execution.step(path).kind

@@ -26,6 +26,8 @@ SET: Final = "expiry_set"
 TELLING: Final = "expiry_telling"
 TOLD: Final = "expiry_told"
 UNDO_OUTCOME: Final = "undo_outcome"
+FOR_GOOD: Final = "9999-12-31T23:59:59.999Z"
+"""When an effect is due that a later run wants without end."""
 RETRY_S: Final = 300.0
 """How long after a failure that may pass an effect is taken off anew."""
 
@@ -72,8 +74,9 @@ def expiries_of(store: Store, row: RunRow, records: Sequence[Record]) -> list[di
     """Return the effects of a run that expire, and what became of them.
 
     Returns:
-        Of each step ``{"id", "due_at", "state", "run_id", "reason"}``; state is ``pending``, ``running``
-        (its undo is under way), ``taken_off`` or ``left_on`` (changed by somebody, or it failed).
+        Of each step ``{"id", "due_at", "state", "run_id", "reason"}``; state is ``pending``, ``kept`` (a
+        later run wants it without end), ``running`` (its undo is under way), ``taken_off`` or ``left_on``
+        (changed by somebody, or it failed).
     """
     due = {record.path: str(record.body["due_at"]) for record in records if record.kind == SET}
     if not due:
@@ -85,9 +88,16 @@ def expiries_of(store: Store, row: RunRow, records: Sequence[Record]) -> list[di
     ]
     return [
         {"id": path, "due_at": pending.get(path, due_at)}
-        | ({"state": "pending", "run_id": None, "reason": ""} if path in pending else _ended(path, undos))
+        | (_awaited(pending[path]) if path in pending else _ended(path, undos))
         for path, due_at in due.items()
     ]
+
+
+def _awaited(due_at: str) -> dict[str, Any]:
+    """Return the state of an effect that nobody has begun to take off."""
+    if due_at == FOR_GOOD:
+        return {"state": "kept", "run_id": None, "reason": "a later run wants it without end"}
+    return {"state": "pending", "run_id": None, "reason": ""}
 
 
 def _ended(path: str, undos: Sequence[tuple[RunRow, Mapping[str, Mapping[str, Any]]]]) -> dict[str, Any]:
@@ -119,6 +129,28 @@ def kept_until(store: Store, expiry: Timer, made: Mapping[str, Any]) -> str | No
     later = [timer for timer in store.expiries() if timer.due_at > expiry.due_at]
     wanting = [timer.due_at for timer in later if _wants(store.records(timer.run_id), timer.path, made)]
     return max(wanting, default=None)
+
+
+def keep_for_good(store: Store, run_id: str, seen: Mapping[str, Any]) -> list[str]:
+    """Let no expiry of other runs take off what a step without one relies on; return what was kept, in words.
+
+    It comes before the step's outcome is committed: whoever dies in between has kept too much, never too
+    little.
+
+    Args:
+        store: The store.
+        run_id: The step's run.
+        seen: Footprint of the step, as it was verified.
+    """
+    others = [timer for timer in store.expiries() if timer.run_id != run_id and timer.due_at != FOR_GOOD]
+    kept = [timer for timer in others if _wants(store.records(timer.run_id), timer.path, seen)]
+    for timer in kept:
+        store.move_expiry(timer, FOR_GOOD)
+    return [
+        f"run {timer.run_id} (step {timer.path}) would have taken it off at {timer.due_at}: it stays now, "
+        f"until `irrunner undo {timer.run_id}`"
+        for timer in kept
+    ]
 
 
 def _wants(records: Sequence[Record], path: str, made: Mapping[str, Any]) -> bool:
