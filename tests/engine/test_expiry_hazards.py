@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,22 @@ class TestTrouble:
             lab.runner.resume_due()
 
         assert [timer.run_id for timer in lab.store.expiries()] == [blocked]
+
+    def test_tickets_come_last(self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A tracker that is slow holds up nothing that is to come off."""
+        seen: list[dict[str, str]] = []
+
+        def deliver() -> int:
+            seen.append(dict(lab.ground.values))
+            return 0
+
+        services = replace(lab.runner.services, deliver=deliver)
+        monkeypatch.setattr(lab.runner, "services", services)
+        lab.clock.advance(DAY_S)
+        lab.runner.resume_due()
+
+        assert seen == [{"a": "old"}]
+        assert expiries(lab, blocked) == [("block", "taken_off")]
 
 
 class Dies(BaseException):
