@@ -118,15 +118,15 @@ def _ended(path: str, undos: Sequence[tuple[RunRow, Mapping[str, Mapping[str, An
     }
 
 
-def kept_until(store: Store, expiry: Timer, made: Mapping[str, Any]) -> str | None:
+def kept_until(store: Store, due_at: str, made: Mapping[str, Any]) -> str | None:
     """Return until when a later run wants an effect that it found there, or None.
 
     Args:
         store: The store.
-        expiry: The effect's own expiry.
+        due_at: When the effect's own time is over.
         made: Its footprint: what the step that is to be undone has set.
     """
-    later = [timer for timer in store.expiries() if timer.due_at > expiry.due_at]
+    later = [timer for timer in store.expiries() if timer.due_at > due_at]
     wanting = [timer.due_at for timer in later if _wants(store.records(timer.run_id), timer.path, made)]
     return max(wanting, default=None)
 

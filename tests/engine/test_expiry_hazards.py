@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from irrunner.engine.undoing import Undoing
 from irrunner.errors import ActionDenied, Defect, RunBusy, ServiceUnavailable
-from irrunner.journal.store import Timer
+from irrunner.journal.store import Lease, Timer
 from tests.engine.hazards import BLOCK, DAY_S, created, expiries
 from tests.engine.lab import Lab, SetValue, ValueState, outcomes
 
@@ -115,6 +115,32 @@ class TestTrouble:
             lab.runner.resume_due()
 
         assert [timer.run_id for timer in lab.store.expiries()] == [blocked]
+
+    def test_a_run_that_finds_it_meanwhile_keeps_it_on(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The undo waits for the lock of a run that blocks the same just then, and relies on what it saw."""
+        lock = lab.store.lock
+        later: list[str] = []
+
+        def after_the_other(lease: Lease, arns: Sequence[str]) -> str | None:
+            if not later:
+                later.append("")
+                later[0] = lab.start(lab.playbook(BLOCK))["run_id"]
+            return lock(lease, arns)
+
+        monkeypatch.setattr(lab.store, "lock", after_the_other)
+        lab.clock.advance(DAY_S)
+        (parked,) = lab.runner.resume_due()
+
+        assert (parked["status"], lab.ground.values) == ("waiting", {"a": "1"})
+        told = [each.body["reason"] for each in lab.store.records(parked["run_id"]) if "reason" in each.body]
+        assert told[0].startswith("a later run wants it until")
+        lab.clock.advance(DAY_S)
+        (document,) = lab.runner.resume_due()
+        assert (document["status"], lab.ground.values) == ("succeeded", {"a": "old"})
+        assert expiries(lab, later[0]) == [("block", "taken_off")]
+        assert lab.store.expiries() == []
 
     def test_tickets_come_last(self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A tracker that is slow holds up nothing that is to come off."""
