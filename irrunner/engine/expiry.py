@@ -8,16 +8,18 @@ is taken off once, however many processes look, and an interrupted one is taken 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from irrunner.clock import iso
+from irrunner.engine.scopes import step_id_of
 from irrunner.errors import ExpiryUnguarded
 from irrunner.journal.records import Draft, Record
 from irrunner.journal.store import EXPIRY, RunChange, RunRow, Store, Timer
 from irrunner.playbook.model import Uses
 from irrunner.playbook.scalars import duration_text
-from irrunner.vocabulary import Outcome
+from irrunner.vocabulary import Outcome, RunStatus
 
 if TYPE_CHECKING:
     from irrunner.playbook.model import Playbook
@@ -82,13 +84,14 @@ def expiries_of(store: Store, row: RunRow, records: Sequence[Record]) -> list[di
     if not due:
         return []
     pending = {timer.path: timer.due_at for timer in store.timers(row.run_id) if timer.purpose == EXPIRY}
-    undos = [
-        (undo, {each.path: each.body for each in store.records(undo.run_id) if each.kind == UNDO_OUTCOME})
-        for undo in store.undos_of(row.run_id)
-    ]
+    undos = [_Undo.of(store, undo) for undo in store.undos_of(row.run_id)]
     return [
         {"id": path, "due_at": pending.get(path, due_at)}
-        | (_awaited(pending[path]) if path in pending else _ended(path, undos))
+        | (
+            _awaited(pending[path])
+            if path in pending
+            else _ended(path, [u for u in undos if u.concerns(path)])
+        )
         for path, due_at in due.items()
     ]
 
@@ -100,17 +103,38 @@ def _awaited(due_at: str) -> dict[str, Any]:
     return {"state": "pending", "run_id": None, "reason": ""}
 
 
-def _ended(path: str, undos: Sequence[tuple[RunRow, Mapping[str, Mapping[str, Any]]]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    """An undo of a run: of which step, and what became of each."""
+
+    row: RunRow
+    step: str | None
+    outcomes: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, store: Store, row: RunRow) -> Self:
+        records = store.records(row.run_id)
+        outcomes = {each.path: each.body for each in records if each.kind == UNDO_OUTCOME}
+        return cls(row, records[0].body["undo"]["step"], outcomes)
+
+    def concerns(self, path: str) -> bool:
+        return self.step in (None, path, step_id_of(path))
+
+
+def _ended(path: str, undos: Sequence[_Undo]) -> dict[str, Any]:
     """Return what the newest undo of a step has come to."""
-    for undo, outcomes in undos:
-        outcome = outcomes.get(path)
+    for undo in undos:
+        outcome = undo.outcomes.get(path)
         if outcome is not None and Outcome(outcome["outcome"]).good:
-            return {"state": "taken_off", "run_id": undo.run_id, "reason": ""}
-    for undo, outcomes in undos:
-        if not undo.status.ended:
-            return {"state": "running", "run_id": undo.run_id, "reason": ""}
-        if path in outcomes:
-            return {"state": "left_on", "run_id": undo.run_id, "reason": outcomes[path]["reason"]}
+            return {"state": "taken_off", "run_id": undo.row.run_id, "reason": ""}
+    for undo in undos:
+        if not undo.row.status.ended:
+            return {"state": "running", "run_id": undo.row.run_id, "reason": ""}
+        if path in undo.outcomes:
+            reason = undo.outcomes[path]["reason"]
+            return {"state": "left_on", "run_id": undo.row.run_id, "reason": reason}
+        if undo.row.status is RunStatus.ABORTED:
+            return {"state": "left_on", "run_id": undo.row.run_id, "reason": "its undo was aborted"}
     return {
         "state": "taken_off",
         "run_id": None,

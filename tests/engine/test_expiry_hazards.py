@@ -194,6 +194,22 @@ class TestCrash:
         assert lab.store.runs(open_only=True) == []
         assert lab.store.verify_all().ok
 
+    def test_an_undo_that_is_aborted_has_taken_nothing_off(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Killed before it looked, then aborted by a person: the page must not say that the block is gone."""
+        lab.clock.advance(DAY_S)
+        with monkeypatch.context() as patch:
+            _die(lab, patch, 1, late=False)
+            with pytest.raises(Dies):
+                lab.runner.resume_due()
+        lab.clock.advance(60)
+        (undo,) = lab.store.undos_of(blocked)
+        lab.new_runner().abort(undo.run_id, "by hand")
+
+        assert lab.ground.values == {"a": "1"}
+        assert expiries(lab, blocked) == [("block", "left_on")]
+
     @pytest.mark.parametrize("before", [True, False])
     def test_killed_at_the_call(self, lab: Lab, blocked: str, before: bool) -> None:  # noqa: FBT001 - a parameter
         """The call had no effect yet, or its answer was never seen: a look tells which."""
