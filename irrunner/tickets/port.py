@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import httpx
@@ -33,7 +33,9 @@ ODD: Final = (
 )  # fmt: skip
 """What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 AT_ONCE: Final = 100
-"""Deliveries of one pass: it bounds how long a pass takes."""
+"""Deliveries of one pass."""
+LONGEST_PASS_S: Final = 60
+"""After it no other delivery is begun: somebody waits for a run's result behind others' tickets."""
 
 
 class Client(Protocol):
@@ -95,14 +97,16 @@ class Tickets:
     def deliver_due(self, *, incident: str | None = None) -> int:
         """Deliver what is due, oldest first; return how much of it was taken.
 
-        A tracker that fails is left alone for the rest of the pass.
+        A tracker that fails is left alone for the rest of the pass; what a slow one leaves, the next takes.
 
         Args:
             incident: Only this incident's; None: of all.
         """
         down: set[str] = set()
-        delivered = 0
+        delivered, until = 0, self._now() + timedelta(seconds=LONGEST_PASS_S)
         for _ in range(AT_ONCE):
+            if self._now() >= until:
+                break
             delivery = self._outbox.claim(incident=incident, passed=down)
             if delivery is None:
                 break

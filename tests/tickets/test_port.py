@@ -248,6 +248,26 @@ def test_one_tracker_that_is_down_holds_no_other_up(
     assert tell("Create", "k2", tracker="hook")["Status"] == "delivered"
 
 
+def test_a_pass_ends_in_time(
+    tell: Tell, tickets: Tickets, receiver: FakeReceiver, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker that takes long for each message holds nobody up for all of them; none is lost."""
+    receiver.status = 500
+    for number in range(5):
+        tell("Update", f"k{number}", tracker="hook")
+    clock.advance(3600)
+    receiver.status, work = 0, receiver.work
+
+    def slow(*asked: Any) -> tuple[int, Any]:
+        clock.advance(40)
+        return work(*asked)
+
+    monkeypatch.setattr(receiver, "work", slow)
+
+    assert [tickets.deliver_due() for _ in range(4)] == [2, 2, 1, 0]
+    assert list(receiver.done) == [f"k{number}" for number in range(5)]
+
+
 def test_secrets_are_nowhere(
     tell: Tell, jira: FakeJira, store: SqlStore, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
