@@ -25,6 +25,11 @@ LONGEST_REASON: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = range(400, 500)
 _MAY_HAVE_HAPPENED: Final = frozenset({408, 425})
+ODD: Final = (
+    httpx.HTTPError, httpx.InvalidURL, LookupError, TypeError, ValueError, AttributeError, OSError,
+    RuntimeError,
+)  # fmt: skip
+"""What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -112,21 +117,15 @@ class _Exchange:
     request: httpx.Request
     status: int = 0
     content: bytes = b""
-    problem: Exception | None = None
+    problem: Exception = field(default_factory=lambda: httpx.ReadError("no answer"))
     _over: threading.Event = field(default_factory=threading.Event)
 
     def answered_within(self, seconds: float) -> Exception | None:
-        """Send, and return why there is no answer; None: there is one.
-
-        Raises:
-            Exception: What no fault of HTTP explains.
-        """
+        """Send, and return why there is no answer; None: there is one."""
         threading.Thread(target=self._send, name="ticket", daemon=True).start()
         if not self._over.wait(seconds):
             return httpx.ReadTimeout("the answer trickles", request=self.request)
-        if self.problem is not None and not isinstance(self.problem, httpx.HTTPError):
-            raise self.problem
-        return self.problem
+        return None if self.status else self.problem
 
     def _send(self) -> None:
         try:
@@ -136,7 +135,7 @@ class _Exchange:
             finally:
                 answer.close()
             self.status = answer.status_code
-        except Exception as problem:  # noqa: BLE001 - handed over to the thread that waits
+        except ODD as problem:
             self.problem = problem
         finally:
             self._over.set()

@@ -18,7 +18,7 @@ from irrunner.errors import ActionError, InvalidCall, RunNotFound, SettingsError
 from irrunner.journal.outbox import Delivery, Outbox
 from irrunner.journal.store import Store
 from irrunner.settings import SecretSource, Tracker, resolve_secret
-from irrunner.tickets.http import Line, NotDelivered, Receipt
+from irrunner.tickets.http import ODD, Line, NotDelivered, Receipt
 from irrunner.tickets.jira import TEXT_CHARACTERS, Jira
 from irrunner.tickets.webhook import Webhook
 from irrunner.vocabulary import DeliveryStatus
@@ -28,10 +28,6 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "ticket:Update": "update",
     "ticket:Close": "close",
 }
-ODD: Final = (
-    LookupError, TypeError, ValueError, AttributeError, OSError, RuntimeError, httpx.InvalidURL,
-)  # fmt: skip
-"""What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 AT_ONCE: Final = 100
 """Deliveries of one pass."""
 LONGEST_PASS_S: Final = 60
