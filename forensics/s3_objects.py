@@ -1,7 +1,7 @@
 """Objects of S3 by what S3 itself measured: metadata are what anybody who may put an object says of it.
 
-Source: Amazon S3 user guide, "Checking object integrity": S3 computes the checksum that an object is put with,
-and returns it with ``ChecksumMode=ENABLED``; one of a multipart upload is of its parts and not of its bytes.
+Source: Amazon S3 user guide, "Checking object integrity": S3 computes the checksum that an object is put
+with, and returns it with ``ChecksumMode=ENABLED``; that of a multipart upload is of its parts, not its bytes.
 """
 
 from __future__ import annotations
