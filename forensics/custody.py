@@ -147,7 +147,8 @@ class Custody:
             incident_id=row.incident_id, run_id=row.run_id, key_sha256=chain.keys[-1].fingerprint,
             keys=[key.fingerprint for key in chain.keys], records=len(chain.records),
             head_sha256=chain.head_sha256, journals=len(journals), files=len(items) + len(stored.files),
-            references=stored.lacking, warnings=[*chain.warnings, *stored.warnings], pinned=bool(expected_key),
+            references=list(stored.lacking), warnings=[*chain.warnings, *stored.warnings],
+            pinned=bool(expected_key),
         )  # fmt: skip
 
     def anchor(self, kept: Kept) -> None:
