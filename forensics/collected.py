@@ -52,7 +52,7 @@ class Collected:
 
     def open(self) -> BinaryIO:
         """Open it for reading, in the version that was compared."""
-        return opened_object(self.api, self.named.bucket, self.named.key, self.version)
+        return opened_object(self.api, self.named.bucket, self.named.key, self.version, self.size_bytes)
 
 
 @dataclass(slots=True)

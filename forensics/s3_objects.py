@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-from collections.abc import Mapping
-from typing import Any, BinaryIO, Final, NamedTuple, Protocol
+from collections.abc import Iterator, Mapping
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
 
-from forensics.vault import chunks_from, digest_of
+from forensics.vault import digest_of
 
 COMPOSITE: Final = "COMPOSITE"
 DIGEST_BYTES: Final = 32
+PIECE_BYTES: Final = 16 << 20
 
 
 class S3Api(Protocol):
@@ -61,17 +62,31 @@ def measured_object(api: S3Api, bucket: str, key: str, version: str = "") -> Mea
     version = version or str(head.get("VersionId") or "")
     sha256, size = checksum_of(head), int(head.get("ContentLength") or 0)
     if not sha256:
-        body = _body(api, bucket, key, version)
-        sha256, size = digest_of((body,) if isinstance(body, bytes) else chunks_from(body))
+        sha256, _ = digest_of(_pieces(api, bucket, key, version, size))
     return Measured(sha256, size, version, str(head.get("ObjectLockMode") or ""))
 
 
-def opened_object(api: S3Api, bucket: str, key: str, version: str = "") -> BinaryIO:
-    """Open an object for reading."""
-    body = _body(api, bucket, key, version)
-    return io.BytesIO(body if isinstance(body, bytes) else body.read())
+def opened_object(api: S3Api, bucket: str, key: str, version: str, size_bytes: int) -> BinaryIO:
+    """Open an object for reading: piece by piece, on disk where it is large.
+
+    Args:
+        api: Session that reads the bucket.
+        bucket: Its name.
+        key: Of the object.
+        version: The one that was measured; empty in a bucket without versions.
+        size_bytes: Its size.
+    """
+    held = SpooledTemporaryFile(max_size=PIECE_BYTES)  # noqa: SIM115 - the caller closes it
+    for piece in _pieces(api, bucket, key, version, size_bytes):
+        held.write(piece)
+    held.seek(0)
+    return cast("BinaryIO", held)
 
 
-def _body(api: S3Api, bucket: str, key: str, version: str) -> Any:
-    more = {"VersionId": version} if version else {}
-    return api.call("s3:GetObject", Bucket=bucket, Key=key, **more)["Body"]
+def _pieces(api: S3Api, bucket: str, key: str, version: str, size_bytes: int) -> Iterator[bytes]:
+    """Yield the content in ranges: no answer is larger than what is read into memory."""
+    asked = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    for start in range(0, size_bytes, PIECE_BYTES):
+        until = min(start + PIECE_BYTES, size_bytes) - 1
+        body = api.call("s3:GetObject", **asked, Range=f"bytes={start}-{until}")["Body"]
+        yield body if isinstance(body, bytes) else body.read()

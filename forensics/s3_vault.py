@@ -195,4 +195,4 @@ class S3Vault:
     def open(self, item: VaultItem) -> BinaryIO:
         """See :class:`forensics.vault.Vault`."""
         key = checked_name(item.case_id, item.name)
-        return opened_object(self._api, self._bucket, key, item.version)
+        return opened_object(self._api, self._bucket, key, item.version, item.size_bytes)
