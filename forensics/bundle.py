@@ -127,8 +127,9 @@ def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
     for item in parts.items:
         name = f"vault/{item.name}"
         if parts.vault is None or item.size_bytes > parts.largest_bytes or not is_safe(name):
+            why = "too large" if is_safe(name) else "its name is none in a bundle"
             references.append(
-                {"name": item.name, "why": "too large", "location": item.location, "version": item.version,
+                {"name": item.name, "why": why, "location": item.location, "version": item.version,
                  "sha256": item.sha256, "bytes": item.size_bytes}
             )  # fmt: skip
         else:
@@ -155,7 +156,8 @@ def _ledger_bytes(parts: Parts) -> bytes:
 
 def _timeline(parts: Parts) -> Timeline:
     vault, most = parts.vault, parts.largest_bytes
-    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= most]
+    readable = [item for item in parts.items if is_safe(item.name) and item.size_bytes <= most]
+    trails = [item for item in readable if is_trail(item.name)]
     sources = {item.name: _opener(vault, item) for item in trails} if vault else {}
     collected = [file for file in parts.collected.files if file.size_bytes <= most]
     sources |= {file.named.name: file.open for file in collected if is_trail(file.named.name)}
