@@ -19,7 +19,14 @@ from typing import Any, BinaryIO, Final
 from forensics.archive import Source, write_archive
 from forensics.chain import Chain
 from forensics.collected import Findings, lacking
-from forensics.files import storing, sync_directory
+from forensics.files import (
+    PRIVATE,
+    PRIVATE_DIRECTORY,
+    READ_ONLY,
+    make_private,
+    storing,
+    sync_directory,
+)
 from forensics.page import index_page, read_me
 from forensics.signing import Signer
 from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
@@ -37,7 +44,6 @@ PUBLIC_KEY: Final = "public-key.pem"
 SUMS: Final = "SHA256SUMS"
 UNLISTED: Final = frozenset({MANIFEST, SIGNATURE})
 """All but these are listed in the manifest; the manifest is signed."""
-FILE_MODE: Final = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,18 +223,19 @@ def write_bundle(sources: Mapping[str, Source], out: Path) -> None:
 
 def _write_zip(sources: Mapping[str, Source], path: Path) -> None:
     with path.open("xb") as stream:
+        os.fchmod(stream.fileno(), PRIVATE)
         write_archive(stream, sources)
         stream.flush()
         os.fsync(stream.fileno())
 
 
 def _write_folder(sources: Mapping[str, Source], folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(PRIVATE_DIRECTORY)
     for name, source in sources.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with source() as content, path.open("xb") as stream:
             shutil.copyfileobj(content, stream, CHUNK_BYTES)
             stream.flush()
             os.fsync(stream.fileno())
-        path.chmod(FILE_MODE)
+        path.chmod(READ_ONLY)

@@ -167,9 +167,9 @@ def _coded(instances: Iterable[Mapping[str, Any]]) -> list[str]:
         ]
         if codes:
             told.append(
-                f"{instance['InstanceId']}: its root disk bears the Marketplace product code {', '.join(codes)}:"
-                " where AWS does not let its snapshot be shared it stays in its account, and a volume of it"
-                " attaches only to a stopped instance of a subscriber"
+                f"{instance['InstanceId']}: its root disk bears the Marketplace product code"
+                f" {', '.join(codes)}: where AWS does not let its snapshot be shared it stays in"
+                " its account, and a volume of it attaches only to a stopped instance of a subscriber"
             )
     return told
 

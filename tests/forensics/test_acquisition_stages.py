@@ -111,7 +111,7 @@ def test_a_copy_that_is_other_than_asked_for_is_not_acquired() -> None:
 def test_marketplace_codes_are_told_before_anything_is_shared() -> None:
     """Of paid images alone: development pay codes hinder nothing."""
     paid = {"ProductCodeId": "abc123", "ProductCodeType": "marketplace"}
-    hosts = [
+    hosts: list[dict[str, Any]] = [
         {"InstanceId": "i-1", "ProductCodes": [paid]},
         {"InstanceId": "i-2", "ProductCodes": [{"ProductCodeId": "x", "ProductCodeType": "devpay"}]},
         {"InstanceId": "i-3"},

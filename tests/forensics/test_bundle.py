@@ -567,6 +567,14 @@ class TestExport:
 
         assert verify_bundle(office.folder / "b.zip").records == 5
 
+    @pytest.mark.parametrize("name", ["b.zip", "b"])
+    def test_only_we_may_read_it(self, office: Office, name: str) -> None:
+        """Collected files may hold passwords: other users of the machine do not see them."""
+        out = office.export(office.whole_run(), name)
+
+        for path in (out, *out.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+
     def test_nothing_is_overwritten(self, office: Office) -> None:
         """An earlier export stays as it is."""
         run_id = office.whole_run()
