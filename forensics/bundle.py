@@ -222,8 +222,8 @@ def write_bundle(sources: Mapping[str, Source], out: Path) -> None:
 
 
 def _write_zip(sources: Mapping[str, Source], path: Path) -> None:
-    with path.open("xb") as stream:
-        os.fchmod(stream.fileno(), PRIVATE)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "wb") as stream:
         write_archive(stream, sources)
         stream.flush()
         os.fsync(stream.fileno())
