@@ -15,7 +15,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -110,13 +110,15 @@ class Suspects:
         return ATTACKER if seen & self.attacker else AWS
 
 
-def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, BinaryIO]) -> Timeline:
+def timeline_of(
+    journals: Mapping[str, Sequence[Record]], files: Mapping[str, Callable[[], BinaryIO]]
+) -> Timeline:
     """Return the timeline of an incident.
 
     Args:
         journals: Run id to verified journal.
-        files: CloudTrail files by name, open for reading: a trail's (``{"Records": [...]}``), or one event a
-            line (``.jsonl``).
+        files: By name what opens a CloudTrail file: a trail's (``{"Records": [...]}``), or one event a line
+            (``.jsonl``). One is open at a time.
     """
     timeline, suspects = Timeline(), Suspects.of(journals)
     told: set[str] = set()
@@ -128,8 +130,9 @@ def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, Bi
         for record in records:
             _add_record(timeline, run_id, record)
     seen: set[str] = set()
-    for name, stream in files.items():
-        _add_trail(timeline, suspects, name, stream, seen)
+    for name, opened in files.items():
+        with opened() as stream:
+            _add_trail(timeline, suspects, name, stream, seen)
     return timeline
 
 
@@ -186,7 +189,7 @@ def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: Binary
         return
     for event in events:
         if isinstance(event, Mapping) and event.get("eventName"):
-            same = digest(json.dumps(event, sort_keys=True))
+            same = str(event.get("eventID") or digest(json.dumps(event, sort_keys=True)))
             if same not in told:  # files overlap: a trail's, an export by key, one by user
                 told.add(same)
                 _add_event(timeline, suspects, name, event)
