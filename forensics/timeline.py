@@ -189,7 +189,7 @@ def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: Binary
         return
     for event in events:
         if isinstance(event, Mapping) and event.get("eventName"):
-            same = str(event.get("eventID") or digest(json.dumps(event, sort_keys=True)))
+            same = digest(json.dumps(event, sort_keys=True))
             if same not in told:  # files overlap: a trail's, an export by key, one by user
                 told.add(same)
                 _add_event(timeline, suspects, name, event)

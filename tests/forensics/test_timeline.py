@@ -156,7 +156,7 @@ def test_an_export_of_one_event_a_line_is_read(name: str) -> None:
     data = b"\r\n".join(lines)
     stream = io.BytesIO(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
 
-    timeline = timeline_of(journal(), {name: stream})
+    timeline = timeline_of(journal(), {name: lambda: stream})
 
     assert is_trail(name)
     assert actors(timeline) == {"s3:A": "attacker", "s3:B": "responder"}
@@ -169,7 +169,9 @@ def test_an_event_of_two_files_is_told_once() -> None:
     trail = json.dumps({"Records": [same]}).encode()
     export = f"{json.dumps(same, indent=None)}\n{json.dumps(other)}\n".encode()
 
-    timeline = timeline_of(journal(), {"t.json": io.BytesIO(trail), "e.jsonl": io.BytesIO(export)})
+    timeline = timeline_of(
+        journal(), {"t.json": lambda: io.BytesIO(trail), "e.jsonl": lambda: io.BytesIO(export)}
+    )
 
     found = [each for each in timeline.events if each["timestamp_desc"] == "CloudTrail Event"]
     assert [each["file"] for each in found] == ["t.json", "e.jsonl"]
