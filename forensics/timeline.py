@@ -64,7 +64,9 @@ class Timeline:
         try:
             moment = iso(parse_iso(str(at)))
         except (ValueError, OverflowError):
-            self.warnings.append(f"no time: {plain(message, 200)}")
+            warning = f"no time: {plain(message, 200)}"
+            if warning not in self.warnings:
+                self.warnings.append(warning)
             return
         known = {name: value for name, value in more.items() if value not in ("", None)}
         self.events.append(
@@ -169,19 +171,27 @@ def _described(record: Record) -> str:
 
 def is_trail(name: str) -> bool:
     """Return whether a file of the vault may be of CloudTrail."""
-    return name.endswith((".json", ".json.gz"))
+    return name.endswith((".json", ".json.gz", ".jsonl", ".jsonl.gz"))
 
 
 def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: BinaryIO) -> None:
     try:
-        document = json.loads(_unpacked(name, stream))
-        events = document.get("Records") if isinstance(document, Mapping) else None
+        events = _events_of(name, _unpacked(name, stream))
     except (ValueError, OSError, EOFError, zlib.error, RecursionError) as problem:
         timeline.warnings.append(f"{name}: not read: {type(problem).__name__}")
         return
-    for event in events if isinstance(events, list) else ():
+    for event in events:
         if isinstance(event, Mapping) and event.get("eventName"):
             _add_event(timeline, suspects, name, event)
+
+
+def _events_of(name: str, data: bytes) -> list[Any]:
+    """Return the events of a log file of a trail, or of an export with one on each line."""
+    if name.removesuffix(".gz").endswith(".jsonl"):
+        return [json.loads(line) for line in data.splitlines() if line.strip()]
+    document = json.loads(data)
+    events = document.get("Records") if isinstance(document, Mapping) else None
+    return events if isinstance(events, list) else []
 
 
 def _unpacked(name: str, stream: BinaryIO) -> bytes:
