@@ -6,7 +6,6 @@ of the same bytes is the same signature (one of KMS is not, so with a KMS key ``
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import os
@@ -19,13 +18,14 @@ from typing import Any, BinaryIO, Final
 
 from forensics.archive import Source, write_archive
 from forensics.chain import Chain
+from forensics.collected import Findings, lacking
 from forensics.files import storing, sync_directory
 from forensics.page import index_page, read_me
 from forensics.signing import Signer
 from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
 from forensics.vault import CHUNK_BYTES, Vault, VaultItem, chunks_from, digest_of, is_safe
 from irrunner import __version__
-from irrunner.errors import InvalidArgument
+from irrunner.errors import EvidenceError, InvalidArgument
 from irrunner.journal.records import Record, canonical
 from irrunner.journal.store import RunRow
 
@@ -52,6 +52,8 @@ class Parts:
     items: Sequence[VaultItem] = ()
     missing: Sequence[str] = ()
     """Files of the vault that the ledger names and that are not there, or are not what it names."""
+    collected: Findings = field(default_factory=Findings)
+    """Files that actions stored in the evidence bucket."""
     vault: Vault | None = None
     largest_bytes: int = 1 << 28
     """Larger files of the vault stay there and are referred to by their hash."""
@@ -64,9 +66,11 @@ class _Files:
     sources: dict[str, Source] = field(default_factory=dict)
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, name: str, source: Source) -> None:
+    def add(self, name: str, source: Source, expected: str = "") -> None:
         with source() as content:
             sha256, size = digest_of(chunks_from(content))
+        if expected and sha256 != expected:
+            raise EvidenceError(f"{name} changed while it was exported", hint="export again, and compare")
         self.sources[name] = source
         self.listed[name] = {"sha256": sha256, "bytes": size}
 
@@ -98,7 +102,12 @@ def compose(parts: Parts, signer: Signer) -> dict[str, Source]:
     for run_id, records in parts.journals.items():
         files.add_text(f"journals/{run_id}.jsonl", _lines(records))
         files.add_text(f"playbooks/{run_id}.yaml", str(records[0].body["playbook"]["text"]))
-    references = [*_add_vault(parts, files), *({"name": name, "why": "missing"} for name in parts.missing)]
+    references = [
+        *_add_vault(parts, files),
+        *({"name": name, "why": "missing"} for name in parts.missing),
+        *_add_collected(parts, files),
+        *parts.collected.lacking,
+    ]
     timeline = _timeline(parts)
     files.add_text("timeline.jsonl", as_json_lines(timeline))
     files.add_text("timeline.csv", as_csv(timeline))
@@ -123,7 +132,18 @@ def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
                  "sha256": item.sha256, "bytes": item.size_bytes}
             )  # fmt: skip
         else:
-            files.add(name, _opener(parts.vault, item))
+            files.add(name, _opener(parts.vault, item), item.sha256)
+    return references
+
+
+def _add_collected(parts: Parts, files: _Files) -> list[dict[str, Any]]:
+    """Add files of the evidence bucket; return references to those that are too large."""
+    references: list[dict[str, Any]] = []
+    for file in parts.collected.files:
+        if file.size_bytes > parts.largest_bytes:
+            references.append(lacking(file.named, "too large") | {"bytes": file.size_bytes})
+        elif file.named.name not in files.listed:
+            files.add(file.named.name, file.open, file.named.sha256)
     return references
 
 
@@ -134,11 +154,12 @@ def _ledger_bytes(parts: Parts) -> bytes:
 
 
 def _timeline(parts: Parts) -> Timeline:
-    vault = parts.vault
-    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= parts.largest_bytes]
-    with contextlib.ExitStack() as stack:
-        streams = {item.name: stack.enter_context(vault.open(item)) for item in trails} if vault else {}
-        return timeline_of(parts.journals, streams)
+    vault, most = parts.vault, parts.largest_bytes
+    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= most]
+    sources = {item.name: _opener(vault, item) for item in trails} if vault else {}
+    collected = [file for file in parts.collected.files if file.size_bytes <= most]
+    sources |= {file.named.name: file.open for file in collected if is_trail(file.named.name)}
+    return timeline_of(parts.journals, sources)
 
 
 def _opener(vault: Vault, item: VaultItem) -> Source:

@@ -86,9 +86,10 @@ def export(
     ] = 256,
     as_json: Json = False,
 ) -> int:
-    """Export ledger, journals, playbooks and files of the vault as a bundle, and verify what was written.
+    """Export ledger, journals, playbooks and files of evidence as a bundle, and verify what was written.
 
-    Exit code 1: exported, and something that the ledger names was missing.
+    Files of the vault and those that actions stored in the evidence bucket are in it, each compared with the
+    ledger. Exit code 1: exported, and something that the ledger names was missing or is another file.
 
     Example: irrunner evidence export 0198 --out incident.zip
     """
@@ -103,7 +104,7 @@ def export(
     write_bundle(compose(parts, signer), out)
     verify_bundle(out, signer.public.fingerprint)
     _printed(export_document(parts, signer.public, out), show_export, as_json=as_json)
-    return EXIT_FAILED if parts.missing else EXIT_DONE
+    return EXIT_FAILED if parts.missing or parts.collected.lacking else EXIT_DONE
 
 
 @app.command("rotate-key")

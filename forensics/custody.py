@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forensics.bundle import Parts
 from forensics.chain import Chain, broken
+from forensics.collected import Findings, find_collected
 from forensics.deposits import ANCHORS, Kept, deposits
 from forensics.keys import Keys
 from forensics.ledger import Ledger
@@ -17,7 +18,7 @@ from forensics.s3_vault import S3Vault
 from forensics.signing import KmsSigner, LocalSigner, Signer
 from forensics.vault import LocalVault, Vault
 from forensics.verify import Verdict, check_grounds, check_key
-from irrunner.aws.custody_permissions import KEEPING, signing
+from irrunner.aws.custody_permissions import KEEPING, READING, signing
 from irrunner.clock import iso
 from irrunner.engine.service import os_user
 from irrunner.errors import EvidenceError, EvidenceIncomplete
@@ -110,7 +111,8 @@ class Custody:
                 hint=f"irrunner evidence list {row.run_id}",
             )
         kept = Kept(row, records, chain)
-        journals = {run_id: [each.sha256 for each in found] for run_id, found in self.journals(kept).items()}
+        read = self.journals(kept)
+        journals = {run_id: [each.sha256 for each in found] for run_id, found in read.items()}
         check_key(chain, expected_key)
         self._check_anchors(kept)
         _, items, missing = deposits(kept, self.vault(kept), "", chain.last_seal_at)
@@ -120,11 +122,13 @@ class Custody:
                 hint="keep the vault as it is; the ledger has the hash of what was there",
             )
         check_grounds(chain, journals)
+        stored = self.collected(chain, read)
         return Verdict(
             incident_id=row.incident_id, run_id=row.run_id, key_sha256=chain.keys[-1].fingerprint,
             keys=[key.fingerprint for key in chain.keys], records=len(chain.records),
-            head_sha256=chain.head_sha256, journals=len(journals), files=len(items), references=[],
-            warnings=list(chain.warnings), pinned=bool(expected_key),
+            head_sha256=chain.head_sha256, journals=len(journals), files=len(items) + len(stored.files),
+            references=list(stored.lacking), warnings=[*chain.warnings, *stored.warnings],
+            pinned=bool(expected_key),
         )  # fmt: skip
 
     def anchor(self, kept: Kept) -> None:
@@ -160,10 +164,27 @@ class Custody:
         chain = ledger.append(entries, signer)
         whole = Kept(kept.row, kept.records, chain)
         self.anchor(whole)
+        journals = self.journals(whole)
         parts = Parts(
-            kept.row, chain, ledger.path, self.journals(whole), items, missing, vault, largest_bytes
+            kept.row, chain, ledger.path, journals, items, missing,
+            self.collected(chain, journals), vault, largest_bytes,
         )  # fmt: skip
         return parts, signer
+
+    def collected(
+        self, chain: Chain, journals: Mapping[str, Sequence[Record]], wanted: Callable[[str], bool] = bool
+    ) -> Findings:
+        """Compare the files that actions stored with the ledger; AWS is reached only if it names any."""
+        places = {
+            str(where["evidence_bucket"]): (run_id, _region(records))
+            for run_id, records in journals.items()
+            if (where := records[0].body.get("where") or {}).get("evidence_bucket")
+        }
+
+        def session(bucket: str) -> CloudApi:
+            return self._session(*places[bucket], READING, {"bucket": bucket})
+
+        return find_collected(chain, places, session, wanted)
 
     def journals(self, kept: Kept) -> dict[str, Sequence[Record]]:
         """Return the journals of all runs that the ledger names, and of this one, read after the ledger.

@@ -43,14 +43,19 @@ def deposits(kept: Kept, vault: Vault, user: str, at: str) -> tuple[list[Entry],
     items = vault.items(kept.row.incident_id)
     items = [item for item in items if not item.name.startswith(ANCHORS)]
     by_name = {item.name: item for item in items}
-    named = {
-        str(record["body"]["item"]["name"]): str(record["body"]["item"]["sha256"])
-        for record in kept.chain.records
-        if str(record["id"]).startswith(VAULT_ID)
-    }
+    named = deposited(kept.chain)
     wrong = [name for name, sha256 in named.items() if name not in by_name or by_name[name].sha256 != sha256]
     fresh = [_deposit(item, kept.row, user, at) for item in items if item.name not in named]
     return fresh, [item for item in items if item.name not in wrong], sorted(wrong)
+
+
+def deposited(chain: Chain) -> dict[str, str]:
+    """Return name to SHA-256 of the files of the vault that a ledger names."""
+    return {
+        str(record["body"]["item"]["name"]): str(record["body"]["item"]["sha256"])
+        for record in chain.records
+        if str(record["id"]).startswith(VAULT_ID)
+    }
 
 
 def _deposit(item: VaultItem, row: RunRow, user: str, at: str) -> Entry:

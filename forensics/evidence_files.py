@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import Field, PrivateAttr
 
-from forensics.sink import LARGEST_FILE, EvidenceSink, S3Sink, StoredItem, path_of
+from forensics.sink import LARGEST_FILE, EvidenceSink, Retention, S3Sink, StoredItem, path_of
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -147,7 +147,10 @@ class StoreFiles(Action[P, FilesState]):
         where = ctx.where
         if ctx.forensics is None or where.evidence_bucket is None:
             return None
-        return S3Sink(ctx.forensics, where.evidence_bucket, where.forensic_region, partition=where.partition)
+        return S3Sink(
+            ctx.forensics, where.evidence_bucket, where.forensic_region, partition=where.partition,
+            retention=Retention.of(ctx),
+        )  # fmt: skip
 
     def look(self, ctx: LookContext, params: P) -> FilesState:
         """Find what is stored, and read what is not."""

@@ -102,10 +102,12 @@ def export_document(parts: Parts, key: PublicKey, out: Path) -> dict[str, Any]:
     return {
         "out": str(out), "run_id": parts.row.run_id, "incident_id": parts.row.incident_id,
         "records": len(parts.chain.records), "head_sha256": parts.chain.head_sha256,
-        "key_sha256": key.fingerprint, "files": len(parts.items), "missing": list(parts.missing),
+        "key_sha256": key.fingerprint, "files": len(parts.items) + len(parts.collected.files),
+        "missing": [*parts.missing, *(each["name"] for each in parts.collected.lacking)],
         "warnings": [
             *parts.chain.warnings,
             *(f"vault: {name} is missing, or is not what the ledger names" for name in parts.missing),
+            *parts.collected.warnings,
             *getattr(parts.vault, "warnings", ()),
         ],
     }  # fmt: skip

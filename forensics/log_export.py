@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from forensics.sink import OWN_ACCOUNT, PREFIX, SINK_PERMISSIONS, path_of
+from forensics.s3_objects import measured_object
+from forensics.sink import OWN_ACCOUNT, PREFIX, SINK_PERMISSIONS, Retention, path_of
 from irrunner.actions.contract import (
     Act,
     Action,
@@ -82,6 +83,8 @@ class LogObject(Model):
     copy_key: str
     state: Literal["wanted", "copied", "refused", "differs"]
     reason: str = ""
+    sha256: str = ""
+    """Of the copy, once every object has been tried."""
 
 
 class ExportLogsState(State):
@@ -91,6 +94,9 @@ class ExportLogsState(State):
     bucket: str | None
     region: str | None = None
     marker: str = ""
+    retention_mode: str = ""
+    """Object Lock of the copies; empty: as the bucket's default says."""
+    retain_until: str = ""
     objects: tuple[LogObject, ...] = ()
     left_out: int = 0
     """Objects of the window beyond the bounds."""
@@ -105,6 +111,7 @@ class ExportedObject(Model):
     location: str
     bytes: int
     etag: str
+    sha256: str
 
 
 class ExportLogsOutputs(Model):
@@ -158,14 +165,17 @@ class ExportLogs(Action[ExportLogsParams, ExportLogsState]):
         if ctx.forensics is None or where.evidence_bucket is None:
             return ExportLogsState(source_bucket=params.bucket, bucket=None)
         found, complete = _in_window(ctx.api, params)
-        kept = _within_bounds(params, found)
+        kept, kept_by = _within_bounds(params, found), Retention.of(ctx)
         copies = _copies(ctx.forensics, where.evidence_bucket, ctx.marker)
+        objects = tuple(_object(ctx, params, item, copies) for item in kept)
         return ExportLogsState(
             source_bucket=params.bucket,
             bucket=where.evidence_bucket,
             region=where.forensic_region,
             marker=ctx.marker,
-            objects=tuple(_object(ctx, params, item, copies) for item in kept),
+            retention_mode=kept_by.mode if kept_by else "",
+            retain_until=iso(kept_by.until) if kept_by else "",
+            objects=_digested(ctx.forensics, where.evidence_bucket, objects),
             left_out=len(found) - len(kept),
             complete=complete,
         )
@@ -294,6 +304,18 @@ def _object(
     )  # fmt: skip
 
 
+def _digested(forensics: ReadApi, bucket: str, objects: tuple[LogObject, ...]) -> tuple[LogObject, ...]:
+    """Add what the copies are, in the last look alone: S3 computed it when it copied."""
+    if any(item.state == "wanted" for item in objects):
+        return objects
+    return tuple(
+        item.model_copy(update={"sha256": measured_object(forensics, bucket, item.copy_key).sha256})
+        if item.state == "copied"
+        else item
+        for item in objects
+    )
+
+
 def _copy(state: ExportLogsState, item: LogObject) -> Call:
     return Call(
         operation=COPY,
@@ -304,6 +326,7 @@ def _copy(state: ExportLogsState, item: LogObject) -> Call:
             "CopySourceIfMatch": item.etag,
             "ChecksumAlgorithm": "SHA256",
             "MetadataDirective": "COPY",
+            **_retention(state),
         },
         target=f"s3://{state.source_bucket}/{item.key}",
         summary=f"Copy {item.key} ({item.bytes} bytes) to {state.bucket}",
@@ -313,6 +336,12 @@ def _copy(state: ExportLogsState, item: LogObject) -> Call:
         region=state.region,
         apart=True,
     )
+
+
+def _retention(state: ExportLogsState) -> dict[str, Any]:
+    if not state.retention_mode:
+        return {}
+    return Retention(state.retention_mode, parse_iso(state.retain_until)).params
 
 
 def _outputs(state: ExportLogsState) -> ExportLogsOutputs:
@@ -325,6 +354,7 @@ def _outputs(state: ExportLogsState) -> ExportLogsOutputs:
                 location=f"s3://{state.bucket}/{item.copy_key}",
                 bytes=item.bytes,
                 etag=item.etag,
+                sha256=item.sha256,
             )
             for item in copied
         ],

@@ -12,10 +12,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
+from forensics.s3_objects import S3Api, measured_object, opened_object
 from forensics.vault import VaultItem, checked_name, measured, other_content
 from irrunner.clock import Clock
 from irrunner.errors import (
@@ -30,16 +32,6 @@ LARGEST_PUT_BYTES: Final = 5 << 30
 """One PutObject. Source: Amazon S3 user guide, "Uploading objects"."""
 DIGEST: Final = "sha256"
 """Name of the metadata that holds the digest as hex."""
-
-
-class S3Api(Protocol):
-    """The part of the AWS seam that reaches the bucket."""
-
-    def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
-        """Call one operation."""
-
-    def pages(self, operation: str, path: str, /, **params: Any) -> list[Any]:
-        """Call a paginated read."""
 
 
 class S3Vault:
@@ -170,21 +162,19 @@ class S3Vault:
             EvidenceError: If other bytes are there.
         """
         try:
-            head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=key)
+            there = measured_object(self._api, self._bucket, key)
         except TargetNotFound:
             return None
         except ActionError as problem:
             raise self._unavailable(problem) from problem
-        there = str(head.get("Metadata", {}).get(DIGEST, ""))
-        if (there, head["ContentLength"]) != (item.sha256, item.size_bytes):
-            raise other_content(item.location, there or "unknown bytes", item.sha256)
-        if head.get("ObjectLockMode") not in ("COMPLIANCE", "GOVERNANCE"):
+        if (there.sha256, there.size_bytes) != (item.sha256, item.size_bytes):
+            raise other_content(item.location, there.sha256, item.sha256)
+        if there.lock_mode not in ("COMPLIANCE", "GOVERNANCE"):
             raise EvidenceError(
                 f"{item.location} is there without retention",
                 hint="aws s3api put-object-retention, then repeat",
             )
-        version = str(head.get("VersionId", ""))
-        return VaultItem(item.case_id, item.name, item.sha256, item.size_bytes, item.location, version)
+        return replace(item, version=there.version)
 
     def items(self, case_id: str, wanted: Callable[[str], bool] = bool) -> list[VaultItem]:
         """See :class:`forensics.vault.Vault`."""
@@ -192,7 +182,7 @@ class S3Vault:
         try:
             listed = self._api.pages("s3:ListObjectsV2", "Contents", Bucket=self._bucket, Prefix=prefix)
             return [
-                self._listed(case_id, str(each["Key"]), int(each["Size"]))
+                self._listed(case_id, str(each["Key"]))
                 for each in listed
                 if wanted(str(each["Key"]).partition("/")[2])
             ]
@@ -201,17 +191,12 @@ class S3Vault:
         except ActionError as problem:
             raise self._unavailable(problem) from problem
 
-    def _listed(self, case_id: str, key: str, size: int) -> VaultItem:
-        head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=key)
-        return VaultItem(
-            case_id, key.partition("/")[2], str(head.get("Metadata", {}).get(DIGEST, "")), size,
-            f"s3://{self._bucket}/{key}", str(head.get("VersionId", "")),
-        )  # fmt: skip
+    def _listed(self, case_id: str, key: str) -> VaultItem:
+        found = measured_object(self._api, self._bucket, key)
+        name, location = key.partition("/")[2], f"s3://{self._bucket}/{key}"
+        return VaultItem(case_id, name, found.sha256, found.size_bytes, location, found.version)
 
     def open(self, item: VaultItem) -> BinaryIO:
         """See :class:`forensics.vault.Vault`."""
-        version = {"VersionId": item.version} if item.version else {}
         key = checked_name(item.case_id, item.name)
-        answer = self._api.call("s3:GetObject", Bucket=self._bucket, Key=key, **version)
-        body = answer["Body"]
-        return io.BytesIO(body if isinstance(body, bytes) else body.read())
+        return opened_object(self._api, self._bucket, key, item.version, item.size_bytes)

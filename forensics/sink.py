@@ -10,11 +10,14 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final, Protocol
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, Self
 
 from pydantic import Field
 
-from irrunner.actions.contract import Call, Model, Permission, ReadApi, Scope
+from forensics.s3_objects import checksum_of
+from irrunner.actions.contract import Call, LookContext, Model, Permission, ReadApi, Scope
 from irrunner.errors import TargetNotFound
 
 PREFIX: Final = "irrunner"
@@ -23,6 +26,8 @@ LARGEST_FILE: Final = 64 << 20
 
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9/_.-]+")
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]+")
+_KEYS: Final = "arn:{partition}:kms:*:{account}:key/*"
+VIA_S3: Final = {"StringLike": {"kms:ViaService": "s3.*"}}
 _OBJECTS: Final = f"arn:{{partition}}:s3:::*/{PREFIX}/*"
 OWN_ACCOUNT: Final = {"StringEqualsIfExists": {"aws:ResourceAccount": "{account}"}}
 """Bucket names are everybody's: only buckets of the forensic account itself are written to and read."""
@@ -37,6 +42,30 @@ class StoredItem(Model):
     bytes: int
     facts: dict[str, str] = Field(default_factory=dict)
     """Its lineage, as it was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long Object Lock keeps what is stored."""
+
+    mode: str
+    until: datetime
+
+    @classmethod
+    def of(cls, ctx: LookContext) -> Self | None:
+        """Return what is configured; None where files of evidence are kept without Object Lock."""
+        forensics = getattr(ctx.settings, "forensics", None)
+        if forensics is None or forensics.vault != "s3":
+            return None
+        return cls(forensics.retention_mode, ctx.now + timedelta(days=forensics.retention_days))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of PutObject and CopyObject.
+
+        Source: S3 API reference, PutObject, "x-amz-object-lock-retain-until-date".
+        """
+        return {"ObjectLockMode": self.mode, "ObjectLockRetainUntilDate": self.until}
 
 
 class EvidenceSink(Protocol):
@@ -60,8 +89,9 @@ class S3Sink:
     """An :class:`EvidenceSink` on the evidence bucket of the forensic account."""
 
     def __init__(
-        self, api: ReadApi, bucket: str, region: str | None, *, partition: str, scope: Scope = "forensics"
-    ) -> None:
+        self, api: ReadApi, bucket: str, region: str | None, *, partition: str,
+        retention: Retention | None = None, scope: Scope = "forensics",
+    ) -> None:  # fmt: skip
         """Keep the place; nothing is read.
 
         Args:
@@ -69,24 +99,27 @@ class S3Sink:
             bucket: Its name.
             region: The bucket's Region, if it is not the incident's.
             partition: Of its ARN.
+            retention: How long Object Lock keeps what is stored; None: as the bucket's default says.
             scope: The account that the bucket is in.
         """
         self._api = api
         self._bucket = bucket
         self._region = region
         self._partition = partition
+        self._retention = retention
         self._scope: Scope = scope
 
     def find(self, path: str) -> StoredItem | None:
         """See :class:`EvidenceSink`."""
         try:
-            head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=path)
+            head = self._api.call("s3:HeadObject", Bucket=self._bucket, Key=path, ChecksumMode="ENABLED")
         except TargetNotFound:
             return None
         metadata = dict(head.get("Metadata") or {})
+        claimed = metadata.pop("sha256", "")
         return StoredItem(
             location=f"s3://{self._bucket}/{path}",
-            sha256=metadata.pop("sha256", ""),
+            sha256=checksum_of(head) or claimed,
             bytes=int(head.get("ContentLength") or 0),
             facts=metadata,
         )
@@ -105,9 +138,11 @@ class S3Sink:
                 "Key": path,
                 "Body": data,
                 "ContentType": media_type,
+                "ChecksumAlgorithm": "SHA256",
                 "ChecksumSHA256": base64.b64encode(digest.digest()).decode(),
                 "IfNoneMatch": "*",
                 "Metadata": {**told, "sha256": digest.hexdigest()},
+                **(self._retention.params if self._retention else {}),
             },
             target=f"arn:{self._partition}:s3:::{self._bucket}/{path}",
             summary=f"Store {path.rpartition('/')[2]} ({len(data)} bytes) in {self._bucket}",
@@ -128,8 +163,14 @@ SINK_PERMISSIONS: Final = (
     Permission("s3:GetObject", _OBJECTS, scope="forensics", conditions=OWN_ACCOUNT),
     Permission("s3:ListBucket", "arn:{partition}:s3:::*", scope="forensics", conditions=OWN_ACCOUNT),
     Permission("s3:PutObject", _OBJECTS, scope="forensics", use="act", conditions=OWN_ACCOUNT),
+    Permission("s3:PutObjectRetention", _OBJECTS, scope="forensics", use="act", conditions=OWN_ACCOUNT),
+    Permission("kms:Decrypt", _KEYS, scope="forensics", conditions=VIA_S3),
+    Permission("kms:GenerateDataKey", _KEYS, scope="forensics", use="act", conditions=VIA_S3),
 )
 """What storing files needs. Without ``s3:ListBucket`` S3 answers 403, and not 404, where nothing is stored.
 
-Source: S3 API reference, HeadObject, "Permissions".
+A bucket that encrypts with a KMS key needs the key's use too, also for the checksum of an object.
+
+Source: S3 API reference, HeadObject, "Permissions"; PutObject; S3 user guide, "Using server-side encryption
+with AWS KMS keys".
 """

@@ -15,7 +15,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -29,6 +29,7 @@ RESPONDER: Final = "responder"
 AWS: Final = "aws"
 LARGEST_BYTES: Final = 64 << 20
 """Of one CloudTrail file, unpacked."""
+LINES: Final = ".jsonl"
 DEEPEST: Final = 6
 MOST_TIMES: Final = 200
 COLUMNS: Final = (
@@ -109,12 +110,14 @@ class Suspects:
         return ATTACKER if seen & self.attacker else AWS
 
 
-def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, BinaryIO]) -> Timeline:
+def timeline_of(
+    journals: Mapping[str, Sequence[Record]], files: Mapping[str, Callable[[], BinaryIO]]
+) -> Timeline:
     """Return the timeline of an incident.
 
     Args:
         journals: Run id to verified journal.
-        files: CloudTrail files by name, open for reading.
+        files: By name what opens a file that may be of CloudTrail; one is open at a time.
     """
     timeline, suspects = Timeline(), Suspects.of(journals)
     told: set[str] = set()
@@ -125,8 +128,10 @@ def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, Bi
             _add_finding(timeline, finding, records[0].body.get("event"))
         for record in records:
             _add_record(timeline, run_id, record)
-    for name, stream in files.items():
-        _add_trail(timeline, suspects, name, stream)
+    known: set[str] = set()
+    for name, opened in files.items():
+        with opened() as stream:
+            _add_trail(timeline, suspects, name, stream, known)
     return timeline
 
 
@@ -170,28 +175,31 @@ def _described(record: Record) -> str:
 
 
 def is_trail(name: str) -> bool:
-    """Return whether a file of the vault may be of CloudTrail."""
-    return name.endswith((".json", ".json.gz", ".jsonl", ".jsonl.gz"))
+    """Return whether a file of evidence may be of CloudTrail: a delivered one, or events on lines."""
+    return name.endswith((".json", ".json.gz", LINES))
 
 
-def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: BinaryIO) -> None:
+def _events(name: str, data: bytes) -> object:
+    if name.endswith(LINES):
+        return [json.loads(line) for line in data.splitlines() if line.strip()]
+    document = json.loads(data)
+    return document.get("Records") if isinstance(document, Mapping) else None
+
+
+def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: BinaryIO, known: set[str]) -> None:
+    """Add the events of a file that no other file has told."""
     try:
-        events = _events_of(name, _unpacked(name, stream))
+        events = _events(name, _unpacked(name, stream))
     except (ValueError, OSError, EOFError, zlib.error, RecursionError) as problem:
         timeline.warnings.append(f"{name}: not read: {type(problem).__name__}")
         return
-    for event in events:
-        if isinstance(event, Mapping) and event.get("eventName"):
+    for event in events if isinstance(events, list) else ():
+        if not isinstance(event, Mapping) or not event.get("eventName"):
+            continue
+        event_id = str(event.get("eventID") or "")
+        if not event_id or event_id not in known:
+            known.add(event_id)
             _add_event(timeline, suspects, name, event)
-
-
-def _events_of(name: str, data: bytes) -> list[Any]:
-    """Return the events of a log file of a trail, or of an export with one on each line."""
-    if name.removesuffix(".gz").endswith(".jsonl"):
-        return [json.loads(line) for line in data.splitlines() if line.strip()]
-    document = json.loads(data)
-    events = document.get("Records") if isinstance(document, Mapping) else None
-    return events if isinstance(events, list) else []
 
 
 def _unpacked(name: str, stream: BinaryIO) -> bytes:

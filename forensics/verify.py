@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from forensics.bundle import LEDGER, MANIFEST, PUBLIC_KEY, SCHEMA, SIGNATURE, UNLISTED
 from forensics.chain import Chain, broken
+from forensics.collected import first_unaccounted
 from forensics.containers import Archive, Container, Folder
 from forensics.signing import PublicKey, public_key
 from forensics.vault import chunks_from, digest_of
@@ -103,6 +104,9 @@ class _Bundle:
             journals = self._journals(manifest)
             check_grounds(chain, journals)
             self._files(manifest)
+            lost = first_unaccounted(chain, manifest["files"], manifest["references"])
+            if lost is not None:
+                raise broken(lost, "is not the file that the ledger names, or is not there and not told of")
             return Verdict(
                 incident_id=manifest["incident_id"], run_id=manifest["run_id"],
                 key_sha256=chain.keys[-1].fingerprint, keys=[key.fingerprint for key in chain.keys],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -110,25 +110,29 @@ def report_of(services: Context, run: str) -> Report:
 
 
 def _timeline(services: Context, row: RunRow, journals: Mapping[str, Sequence[Record]]) -> Timeline:
-    """Return the timeline with CloudTrail files of the vault; without them where it cannot be read."""
+    """Return the timeline with CloudTrail files of evidence; what cannot be read is a warning of it."""
     from forensics.chain import Chain  # noqa: PLC0415 - cryptography
     from forensics.custody import Custody  # noqa: PLC0415 - with it
     from forensics.deposits import ANCHORS, Kept  # noqa: PLC0415 - with it
     from forensics.timeline import is_trail, timeline_of  # noqa: PLC0415 - only a report pays for it
 
-    def wanted(name: str) -> bool:
-        return is_trail(name) and not name.startswith(ANCHORS)
-
+    custody, warnings = Custody.of(services), list[str]()
+    sources: dict[str, Callable[[], BinaryIO]] = {}
     try:
-        kept = Kept(row, journals[row.run_id], Chain(ledger=row.incident_id))
-        vault = Custody.of(services).vault(kept)
-        items = vault.items(row.incident_id, wanted)
-        with ExitStack() as stack:
-            return timeline_of(journals, {each.name: stack.enter_context(vault.open(each)) for each in items})
+        chain = custody.ledger(row).read() or Chain(ledger=row.incident_id)
+        vault = custody.vault(Kept(row, journals[row.run_id], chain))
+        for item in vault.items(
+            row.incident_id, lambda name: is_trail(name) and not name.startswith(ANCHORS)
+        ):
+            sources[item.name] = partial(vault.open, item)
+        stored = custody.collected(chain, journals, is_trail)
+        sources |= {file.named.name: file.open for file in stored.files}
+        warnings.extend(stored.warnings)
     except IRRunnerError as problem:
-        timeline = timeline_of(journals, {})
-        timeline.warnings.append(f"the vault was not read: {problem.message}")
-        return timeline
+        warnings.append(f"evidence was not read: {problem.message}")
+    timeline = timeline_of(journals, sources)
+    timeline.warnings.extend(warnings)
+    return timeline
 
 
 def written(report: Report, form: Form) -> bytes:

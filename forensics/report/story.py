@@ -2,7 +2,7 @@
 
 Every event of everybody is in :mod:`forensics.timeline`, which tools read. Here, calls of the attacker that
 repeat are one line, and of a step there is its end alone. What the attacker did is known by the finding and
-by CloudTrail files of the vault, and says where from.
+by CloudTrail files of evidence, and says where from.
 """
 
 from __future__ import annotations

@@ -129,6 +129,8 @@ class Dispatch:
     def _ask_moto(self, environ: Environ, scene: Scene) -> Reply:
         body = environ["wsgi.input"].getvalue()
         asked = environ | {seam.ACCOUNT_HEADER: scene.account}
+        if scene.request.action == "s3:CopyObject":  # moto asks of a copy what AWS asks of an upload alone
+            asked["HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM"] = "SHA256"
         give_body(asked, body)
         try:
             chunks, status, headers = run_wsgi_app(self._moto, asked, buffered=True)

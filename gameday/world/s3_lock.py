@@ -134,6 +134,7 @@ def put_versioning(scene: Scene) -> None:
 
 LAYER: Final = StrictLayer(
     rules={
+        "s3:CopyObject": (put_object,),
         "s3:DeleteObject": (delete_object,),
         "s3:DeleteObjects": (hold_protected,),
         "s3:PutBucketVersioning": (put_versioning,),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -19,6 +20,7 @@ from botocore.credentials import CredentialResolver
 from botocore.exceptions import BotoCoreError
 from botocore.response import StreamingBody
 from botocore.session import Session
+from botocore.utils import parse_timestamp
 
 from irrunner import __version__
 from irrunner.aws.endpoints import EndpointRule
@@ -38,6 +40,16 @@ LONGEST_BODY = 64 << 20
 """Bytes that one answer may stream (a block of a snapshot, a log object)."""
 
 
+def _instant(value: Any) -> Any:
+    """Return a time of an answer: ISO 8601 by the fast way; botocore's own takes 50 times as long."""
+    if isinstance(value, str) and value.endswith("Z"):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    return parse_timestamp(value)
+
+
 class Clients:
     """Makes clients at first use and keeps them. Safe for threads."""
 
@@ -52,6 +64,7 @@ class Clients:
         self._session = Session(profile=session.profile)
         self._session.register_component("data_loader", loader)
         self._session.register_component("credential_provider", CredentialResolver([]))
+        self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
         outputs = [partition["outputs"] for partition in loader.load_data("partitions")["partitions"]]
         suffixes = {output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")}
         self._rule = EndpointRule(frozenset(suffixes), settings.endpoints)

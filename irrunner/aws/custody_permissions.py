@@ -25,6 +25,8 @@ KEEPING: Final = (
     ),
 )
 """What the vault in S3 needs of the forensic role; never the deletion of anything."""
+READING: Final = tuple(each for each in KEEPING if each.action in {*_OF_ITEM, "s3:ListBucket", "kms:Decrypt"})
+"""What reading stored files needs of it."""
 
 
 def signing(key_id: str | None) -> tuple[Permission, ...]:

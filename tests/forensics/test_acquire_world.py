@@ -20,8 +20,8 @@ from tests.contracts.conftest import OpenWorld
 from tests.forensics import many_volumes as many
 
 ID = "forensics.acquire-volumes"
-MOST_SECONDS = 40.0
-"""Of processor time, world included; a quiet machine needs a third of it."""
+MOST_SECONDS = 25.0
+"""Of processor time, world included; a quiet machine needs half of it."""
 MOST_BYTES_PER_VOLUME = 6_000
 """Of the journal, over intent, calls and outcome."""
 

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from gameday.world import seam
+from irrunner.settings import Forensics, Settings
 from irrunner.vocabulary import Outcome
 from tests.contracts.bench import Bench, Ended
 from tests.contracts.conftest import OpenWorld
@@ -126,3 +127,36 @@ def test_another_account_cannot_read_it_from_the_calls(open_world: OpenWorld) ->
         collect(bench, with_user_data(bench))
         puts = [call for call in bench.world.calls(mutating=True) if call.operation == "s3:PutObject"]
         assert {call.account for call in puts} == {bench.where.forensic_account_id}
+
+
+def test_files_are_under_object_lock_where_the_vault_is_in_s3(open_world: OpenWorld) -> None:
+    """For as long as is configured; an earlier file is known by what S3 computed, not by what it claims."""
+    with open_world() as bench:
+        forensic = str(bench.where.forensic_account_id)
+        bench.settings = Settings(forensics=Forensics(account_id=forensic, vault="s3", retention_days=30))
+        done = collect(bench, with_user_data(bench)).done
+
+        client = bench.client("s3", forensic)
+        assert done.outcome is Outcome.APPLIED, done.reason
+        for item in done.outputs["files"]:
+            bucket, _, key = item["location"].removeprefix("s3://").partition("/")
+            head = client.head_object(Bucket=bucket, Key=key)
+            left = head["ObjectLockRetainUntilDate"] - bench.clock.now()
+            assert (head["ObjectLockMode"], left.days in (29, 30)) == ("COMPLIANCE", True)
+
+
+def test_a_stored_file_is_known_by_what_s3_computed(open_world: OpenWorld) -> None:
+    """Whoever may put an object may name any digest in its metadata."""
+    with open_world() as bench:
+        values = with_user_data(bench)
+        first = collect(bench, values).done.outputs["files"][0]
+        bucket, _, key = first["location"].removeprefix("s3://").partition("/")
+        client = bench.client("s3", str(bench.where.forensic_account_id))
+        client.put_object(
+            Bucket=bucket, Key=key, Body=b"forged", ChecksumAlgorithm="SHA256",
+            Metadata={"sha256": first["sha256"]},
+        )  # fmt: skip
+
+        again = collect(bench, values).done.outputs["files"][0]
+
+        assert again["sha256"] == hashlib.sha256(b"forged").hexdigest()

