@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from forensics.chain import EVIDENCE, JOURNAL
 from forensics.projection import project
+from irrunner.cli.plans import counted
 from irrunner.journal.records import Record
 
 COMPLETED: Final = "disk-snapshot-completed"
@@ -63,11 +64,6 @@ def told(items: Sequence[Mapping[str, Any]], account_id: str) -> Iterator[str]:
     yield f"{counted(len(secured), 'item')} of evidence {_are(len(secured))} in custody: {kinds}.{apart}"
     if len(secured) < len(items):
         yield f"{counted(len(items) - len(secured), 'attempt')} to secure evidence failed."
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _are(count: int) -> str:

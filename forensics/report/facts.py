@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from forensics.report.evidence import counted, evidence_of, told
+from forensics.report.evidence import evidence_of, told
 from forensics.report.story import story
 from forensics.timeline import Timeline
 from irrunner import __version__
 from irrunner.actions.registry import Registry
 from irrunner.aws.operations import iam_action
+from irrunner.cli.plans import counted
 from irrunner.clock import iso, parse_iso
 from irrunner.errors import IRRunnerError
 from irrunner.findings.model import Finding
