@@ -88,17 +88,25 @@ def _name(bucket: str, key: str, version: str, sha256: str) -> str:
     return name if is_safe(name) and not version else f"{FOLDER}/{BY_DIGEST}/{sha256}"
 
 
-def find_collected(chain: Chain, buckets: Collection[str], session: Callable[[str], S3Api]) -> Findings:
+def find_collected(
+    chain: Chain,
+    buckets: Collection[str],
+    session: Callable[[str], S3Api],
+    wanted: Callable[[str], bool] = bool,
+) -> Findings:
     """Compare the files that a ledger names with what is stored.
 
     Args:
         chain: The ledger.
         buckets: Evidence buckets of its runs: no other bucket is read.
         session: Returns a session that reads a bucket.
+        wanted: Whether a file's name is; the others are not looked at.
     """
     found = Findings()
     sessions: dict[str, S3Api | IRRunnerError] = {}
     for named in named_files(chain):
+        if not wanted(named.name):
+            continue
         if named.bucket not in buckets:
             found.lacking.append(lacking(named, "is not in the evidence bucket"))
             continue

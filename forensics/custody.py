@@ -18,7 +18,7 @@ from forensics.s3_vault import S3Vault
 from forensics.signing import KmsSigner, LocalSigner, Signer
 from forensics.vault import LocalVault, Vault
 from forensics.verify import Verdict, check_grounds, check_key
-from irrunner.actions.contract import Permission
+from irrunner.aws.custody_permissions import KEEPING, READING, signing
 from irrunner.clock import iso
 from irrunner.engine.owner import os_user
 from irrunner.errors import EvidenceError, EvidenceIncomplete
@@ -29,6 +29,7 @@ from irrunner.journal.store import RunRow, Store
 from irrunner.settings import Settings, resolve_secret
 
 if TYPE_CHECKING:
+    from irrunner.actions.contract import Permission
     from irrunner.aws.api import Cloud, CloudApi
     from irrunner.cli.context import Context
     from irrunner.clock import Clock
@@ -36,27 +37,6 @@ if TYPE_CHECKING:
 ANCHOR: Final = "custody/seal-{:06d}.json"
 """Name in the vault of a seal: under Object Lock it shows that a ledger was cut."""
 ROTATION_ID: Final = "custody-key"
-SIGNING: Final = ("kms:GetPublicKey", "kms:Sign")
-_OF_BUCKET: Final = (
-    "s3:GetBucketLogging", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:ListBucket",
-)  # fmt: skip
-_OF_ITEM: Final = ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion")
-_TO_PUT: Final = ("s3:PutObject", "s3:PutObjectRetention")
-_OF_KEY: Final = ("kms:Decrypt", "kms:GenerateDataKey")
-_BUCKET: Final = "arn:{partition}:s3:::{bucket}"
-_VIA_S3: Final = {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
-KEEPING: Final = (
-    *(Permission(name, _BUCKET, scope="forensics") for name in _OF_BUCKET),
-    *(Permission(name, f"{_BUCKET}/*", scope="forensics") for name in _OF_ITEM),
-    *(Permission(name, f"{_BUCKET}/*", scope="forensics", use="act") for name in _TO_PUT),
-    *(
-        Permission(name, "arn:{partition}:kms:*:*:key/*", scope="forensics", use="act", conditions=_VIA_S3)
-        for name in _OF_KEY
-    ),
-)
-"""What the vault in S3 needs of the forensic role; never the deletion of anything."""
-READING: Final = tuple(each for each in KEEPING if each.action in {*_OF_ITEM, "s3:ListBucket", "kms:Decrypt"})
-"""What reading stored files needs of it."""
 
 
 def custody_directory(settings: Settings, store: Store) -> Path:
@@ -191,7 +171,9 @@ class Custody:
         )  # fmt: skip
         return parts, signer
 
-    def collected(self, chain: Chain, journals: Mapping[str, Sequence[Record]]) -> Findings:
+    def collected(
+        self, chain: Chain, journals: Mapping[str, Sequence[Record]], wanted: Callable[[str], bool] = bool
+    ) -> Findings:
         """Compare the files that actions stored with the ledger; AWS is reached only if it names any."""
         places = {
             str(where["evidence_bucket"]): (run_id, _region(records))
@@ -202,7 +184,7 @@ class Custody:
         def session(bucket: str) -> CloudApi:
             return self._session(*places[bucket], READING, {"bucket": bucket})
 
-        return find_collected(chain, places, session)
+        return find_collected(chain, places, session, wanted)
 
     def journals(self, kept: Kept) -> dict[str, Sequence[Record]]:
         """Return the journals of all runs that the ledger names, and of this one, read after the ledger.
@@ -275,9 +257,7 @@ class Custody:
     def _kms(self, key_id: str, run_id: str, region: str) -> KmsSigner:
         parts = key_id.split(":")
         is_arn = len(parts) > 5  # noqa: PLR2004 - arn:partition:service:region:account:resource
-        resource = key_id if is_arn else "arn:{partition}:kms:{region}:{account}:key/*"
-        permissions = [Permission(name, resource, scope="forensics", use="act") for name in SIGNING]
-        return KmsSigner(self._session(run_id, parts[3] if is_arn else region, permissions), key_id)
+        return KmsSigner(self._session(run_id, parts[3] if is_arn else region, signing(key_id)), key_id)
 
     def _session(
         self,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forensics.chain import ATTEMPT, EVIDENCE, JOURNAL, ROTATED
 from forensics.signing import PublicKey
-from irrunner.cli.output import console, escape, table
+from irrunner.cli.output import console, escape, hang
+from irrunner.cli.plans import counted
 
 if TYPE_CHECKING:
     from forensics.bundle import Parts
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from forensics.verify import Verdict
 
 SHORT: Final = 16
+INDENT: Final = 6
 
 
 def listing(kept: Kept) -> dict[str, Any]:
@@ -39,18 +41,23 @@ def listing(kept: Kept) -> dict[str, Any]:
 
 
 def show_listing(document: Mapping[str, Any]) -> None:
-    """Print a ledger as a table."""
+    """Print a ledger, two lines a record: it fits any terminal."""
     screen = console()
     ledger = document["ledger"]
     if not document["items"]:
         screen.print(f"no evidence is recorded for run {document['run_id']} yet")
         return
-    grid = table("#", "when", "what", "item", "lineage", "sha256")
     for each in document["items"]:
-        grid.add_row(*(escape(cell) for cell in _cells(each)))
-    screen.print(grid)
+        number, at, word, name, lineage, sha256 = map(escape, _cells(each))
+        when = f"{at[:10]} {at[11:19]}"
+        screen.print(f"{number:>4}  {when}  [bold]{word}[/]  {name}", soft_wrap=True)
+        digest = f"sha256 {sha256}…" if sha256 else ""
+        if told := "  ".join(filter(None, (lineage, digest))):
+            hang(screen, "", f"[dim]{told}[/]", INDENT)
+    screen.print()
     screen.print(
-        f"incident {escape(document['incident_id'])}: {ledger['records']} records, {ledger['seals']} seals"
+        f"incident {escape(document['incident_id'])}: {counted(ledger['records'], 'record')}, "
+        f"{counted(ledger['seals'], 'seal')}"
     )
     screen.print(f"head {ledger['head_sha256']}\nkey  {ledger['key_sha256']}")
     _warn(document)
@@ -89,8 +96,9 @@ def show_verdict(document: Mapping[str, Any]) -> None:
     """Print what was verified."""
     screen = console()
     screen.print(
-        f"[green]intact[/]: incident {escape(document['incident_id'])}, {document['records']} ledger "
-        f"records, {document['journals']} journals, {document['files']} files"
+        f"[green]intact[/]: incident {escape(document['incident_id'])}, "
+        f"{counted(document['records'], 'ledger record')}, {counted(document['journals'], 'journal')}, "
+        f"{counted(document['files'], 'file')}"
     )
     expected = "as expected" if document["pinned"] else "not compared"
     screen.print(f"head {document['head_sha256']}\nkey  {document['key_sha256']} ({expected})")
@@ -116,7 +124,7 @@ def export_document(parts: Parts, key: PublicKey, out: Path) -> dict[str, Any]:
 def show_export(document: Mapping[str, Any]) -> None:
     """Print what was exported, and what to tell the receiver."""
     screen = console()
-    screen.print(f"exported {escape(document['out'])}: {document['records']} ledger records")
+    screen.print(f"exported {escape(document['out'])}: {counted(document['records'], 'ledger record')}")
     screen.print(f"head {document['head_sha256']}\nkey  {document['key_sha256']}")
     _warn(document)
     screen.print(

@@ -28,7 +28,14 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px 
 th{font-weight:600;font-size:.85rem}code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
 .drill{background:#fc03;padding:.5rem .8rem;border-left:4px solid #c90}.dim{opacity:.7}
-.scroll{overflow-x:auto}.short{white-space:nowrap}
+.scroll{overflow-x:auto}.short{white-space:nowrap}h1,dd{overflow-wrap:anywhere}
+@media (max-width:75rem){
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}.short{white-space:normal}
+thead{display:none}table,tbody,tr,td{display:block}tr{padding:.6rem 0;border-bottom:1px solid #8884}
+td{border:0;padding:.1rem 0;overflow-wrap:anywhere}td:empty{display:none}
+td[data-label]::before{content:attr(data-label);display:block;font-weight:600;font-size:.8rem;opacity:.7}
+}
+@media print{body{max-width:none;font-size:11px}tr{break-inside:avoid}}
 """
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 VIEW: Final = (
@@ -160,8 +167,17 @@ def index_page(parts: Parts, manifest: Mapping[str, Any]) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = "".join(f"<th>{name}</th>" for name in head)
-    lines = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    names = list(head)
+    heads = "".join(f"<th>{name}</th>" for name in names)
+    lines = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{name}">{cell}</td>' if cell else "<td></td>"
+            for name, cell in zip(names, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
 
 

@@ -19,7 +19,11 @@ from forensics.chain import ATTEMPT, EVIDENCE, JOURNAL, Entry
 from irrunner.journal.records import Record
 
 Body: TypeAlias = Mapping[str, Any]
-EVIDENCE_ACTIONS: Final = ("aws.ebs.", "evidence.")
+EVIDENCE_ACTIONS: Final = (
+    "aws.ebs.", "aws.rds.copy-snapshot-to-forensics", "aws.rds.snapshot-database", "aws.ssm.capture-memory",
+    "aws.ssm.collect-live-triage", "evidence.", "forensics.acquire-volumes",
+)  # fmt: skip
+"""Beginnings of actions of which a failed attempt is recorded, too."""
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 MOST_ITEMS: Final = 10_000
 """Of one step."""
@@ -70,6 +74,53 @@ def _copy(params: Body, outputs: Body) -> Iterator[Item]:
         "disk-snapshot", copy, location=copy, source=source, lineage=tuple(lineage), forensic=True,
         extra={"size_gib": outputs.get("size_gib"), "kms_key_id": outputs.get("kms_key_id"),
                "account_id": outputs.get("forensic_account_id"), "region": outputs.get("forensic_region")},
+    )  # fmt: skip
+
+
+def _acquired(params: Body, outputs: Body) -> Iterator[Item]:
+    """``forensics.acquire-volumes``: of each volume the snapshot in its account, and the forensic copy."""
+    del params
+    for each in outputs["volumes"]:
+        volume, source, copy = str(each["volume_id"]), each["snapshot_id"], each["forensic_snapshot_id"]
+        names = (("instance", each["instance_id"]), ("source", volume), ("snapshot", source),
+                 ("transfer", each["transfer_snapshot_id"]), ("forensic", copy))  # fmt: skip
+        lineage = tuple((role, str(name)) for role, name in names if name)
+        extra = {"size_gib": each["size_gib"], "outcome": each["outcome"], "locked": each["locked"]}
+        note = str(each["reason"])
+        if source:
+            until = tuple(step for step in lineage if step[0] not in ("transfer", "forensic"))
+            yield Item(
+                "disk-snapshot", str(source), location=str(source), source=volume, lineage=until, note=note,
+                extra=extra,
+            )  # fmt: skip
+        if copy:
+            where = {"account_id": outputs["forensic_account_id"], "region": outputs["forensic_region"]}
+            yield Item(
+                "disk-snapshot", str(copy), location=str(copy), source=volume, lineage=lineage, forensic=True,
+                extra={**extra, "kms_key_id": outputs["kms_key_id"], **where},
+            )  # fmt: skip
+
+
+def _database(params: Body, outputs: Body) -> Iterator[Item]:
+    """``aws.rds.snapshot-database``: a snapshot of an instance or a cluster."""
+    del params
+    arn, database = str(outputs["snapshot_arn"]), str(outputs["db_id"])
+    yield Item(
+        "database-snapshot", arn, location=arn, source=database,
+        lineage=(("source", database), ("snapshot", arn)),
+        extra={"engine": outputs.get("engine"), "kms_key_id": outputs.get("kms_key_id")},
+    )  # fmt: skip
+
+
+def _database_copy(params: Body, outputs: Body) -> Iterator[Item]:
+    """``aws.rds.copy-snapshot-to-forensics``: the copy, as read back in the forensic account."""
+    del params
+    source, copy = str(outputs["source_snapshot_arn"]), str(outputs["forensic_snapshot_arn"])
+    transfer = outputs.get("transfer_snapshot_arn")
+    lineage = [("snapshot", source), *([("transfer", str(transfer))] if transfer else []), ("forensic", copy)]
+    yield Item(
+        "database-snapshot", copy, location=copy, source=source, lineage=tuple(lineage), forensic=True,
+        extra={"size_gib": outputs.get("size_gib"), "kms_key_id": outputs.get("kms_key_id")},
     )  # fmt: skip
 
 
@@ -139,7 +190,10 @@ READERS: Final[Mapping[str, Callable[[Body, Body], Iterator[Item]]]] = {
     "aws.ebs.await-snapshots": _completed,
     "aws.ebs.copy-to-forensics": _copy,
     "aws.ebs.snapshot-instance": _snapshots,
+    "aws.rds.copy-snapshot-to-forensics": _database_copy,
+    "aws.rds.snapshot-database": _database,
     "evidence.record": _recorded,
+    "forensics.acquire-volumes": _acquired,
 }
 """Actions whose outputs are evidence without a digest in them."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -176,12 +176,16 @@ class S3Vault:
             )
         return replace(item, version=there.version)
 
-    def items(self, case_id: str) -> list[VaultItem]:
+    def items(self, case_id: str, wanted: Callable[[str], bool] = bool) -> list[VaultItem]:
         """See :class:`forensics.vault.Vault`."""
         prefix = checked_name(case_id, "any").partition("/")[0] + "/"
         try:
             listed = self._api.pages("s3:ListObjectsV2", "Contents", Bucket=self._bucket, Prefix=prefix)
-            return [self._listed(case_id, str(each["Key"])) for each in listed]
+            return [
+                self._listed(case_id, str(each["Key"]))
+                for each in listed
+                if wanted(str(each["Key"]).partition("/")[2])
+            ]
         except TargetNotFound:
             return []
         except ActionError as problem:

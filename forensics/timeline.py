@@ -67,7 +67,9 @@ class Timeline:
         try:
             moment = iso(parse_iso(str(at)))
         except (ValueError, OverflowError):
-            self.warnings.append(f"no time: {plain(message, 200)}")
+            warning = f"no time: {plain(message, 200)}"
+            if warning not in self.warnings:
+                self.warnings.append(warning)
             return
         known = {name: value for name, value in more.items() if value not in ("", None)}
         self.events.append(

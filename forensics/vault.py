@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -59,8 +59,13 @@ class Vault(Protocol):
             VaultUnavailable: If it cannot be stored; nothing that was stored before is lost.
         """
 
-    def items(self, case_id: str) -> list[VaultItem]:
-        """Return the files of a case, sorted by name."""
+    def items(self, case_id: str, wanted: Callable[[str], bool] = bool) -> list[VaultItem]:
+        """Return the files of a case, sorted by name.
+
+        Args:
+            case_id: The incident.
+            wanted: Whether a name is; the others are not looked at.
+        """
 
     def open(self, item: VaultItem) -> BinaryIO:
         """Open a file for reading."""
@@ -161,13 +166,13 @@ class LocalVault:
         if there != sha256:
             raise other_content(str(path), there, sha256)
 
-    def items(self, case_id: str) -> list[VaultItem]:
+    def items(self, case_id: str, wanted: Callable[[str], bool] = bool) -> list[VaultItem]:
         """See :class:`Vault`; links and unfinished files are no items."""
         case = self._root / checked_name(case_id, "any").partition("/")[0]
         found = []
         for path in sorted(case.rglob("*")) if case.is_dir() else ():
             name = path.relative_to(case).as_posix()
-            if path.is_file() and not path.is_symlink() and is_safe(name):
+            if path.is_file() and not path.is_symlink() and is_safe(name) and wanted(name):
                 self._stay_inside(path)
                 sha256, size = measured(path)
                 found.append(VaultItem(case_id, name, sha256, size, str(path)))

@@ -40,9 +40,8 @@ def timeline_svg(moments: Sequence[Mapping[str, Any]]) -> str:
         at = parse_iso(moment["at"])
         gap = (at - before).total_seconds() if before else 0.0
         if gap >= _GAP_S:
-            y += _ROW // 2
             parts.append(_gap(y, gap))
-            y += _ROW // 2
+            y += _ROW
         parts.append(_row(y, moment, f"{at:%H:%M:%S}", new_day=before is None or at.date() != before.date()))
         y, before = y + _ROW, at
     if len(moments) > len(shown):
@@ -101,7 +100,7 @@ def _gap(y: int, seconds: float) -> str:
         f"<line x1='{_LANE_X - 12}' y1='{y}' x2='{_lane_x(len(LANES) - 1) + 12}' y2='{y}' stroke='#9aa0a6' "
         "stroke-dasharray='2 4'/>"
     )
-    return line + _text(_TEXT_X, y + 4, f"{duration(seconds)} later", "#5f6368", size=11)
+    return line + _text(_TEXT_X, y - 2, f"{duration(seconds)} later", "#5f6368", size=11)
 
 
 def _text(x: int, y: int, text: str, colour: str, *, size: int = 13, mono: bool = False) -> str:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from forensics.report.timeline import timeline
+from forensics.report.evidence import evidence_of, told
+from forensics.report.story import story
+from forensics.timeline import Timeline
 from irrunner import __version__
 from irrunner.actions.registry import Registry
 from irrunner.aws.operations import iam_action
+from irrunner.cli.plans import counted
 from irrunner.clock import iso, parse_iso
 from irrunner.errors import IRRunnerError
 from irrunner.findings.model import Finding
@@ -33,7 +36,6 @@ _REPORTERS: Final[Mapping[str, str]] = {
     "securityhub": "AWS Security Hub",
     "cloudtrail": "AWS CloudTrail",
 }
-_GOOD: Final = frozenset({Outcome.APPLIED, Outcome.ALREADY_DONE})
 _LONGEST_VALUE: Final = 400
 
 
@@ -47,7 +49,13 @@ class RunOf:
 
 
 def after_action(
-    run: RunOf, undos: Sequence[RunOf], registry: Registry, *, intact: bool, generated_at: datetime
+    run: RunOf,
+    undos: Sequence[RunOf],
+    registry: Registry,
+    timeline: Timeline,
+    *,
+    intact: bool,
+    generated_at: datetime,
 ) -> dict[str, Any]:
     """Return the facts of an incident.
 
@@ -55,6 +63,7 @@ def after_action(
         run: The run.
         undos: Runs that took it back, in order of time.
         registry: Actions, whose states tell before and after.
+        timeline: Of the incident, with CloudTrail files of its vault.
         intact: Whether the journal verifies.
         generated_at: When the report is made; aware UTC.
 
@@ -75,15 +84,16 @@ def after_action(
         "objectives": [{"name": name, **entry} for name, entry in document["objectives"].items()],
         "timeline": [
             moment.as_dict()
-            for moment in timeline(finding, [(each.records, titles) for each in (run, *undos)])
+            for moment in story(finding, [(each.records, titles) for each in (run, *undos)], timeline.events)
         ],
         "containment": list(_containment(run, registry, titles)),
-        "evidence": list(_evidence(document)),
+        "evidence": evidence_of(run.records),
         "approvals": list(_approvals(run.records, titles)),
         "left": list(_left(document)),
         "undone": [_undone(undo, titles) for undo in undos],
         "permissions": _permissions([run, *undos]),
         "integrity": {**document["journal"], "intact": intact},
+        "unread": list(timeline.warnings),
     }
     facts["numbers"] = list(_numbers(facts, document))
     facts["summary"] = list(_summary(facts))
@@ -138,9 +148,10 @@ def _finding(finding: Finding | None) -> dict[str, Any] | None:
     resource = finding.resource.model_dump(mode="json")
     named = {name: value for name, value in resource.items() if value and name != "tags"}
     return {
-        "id": finding.id, "source": finding.source, "type": finding.type, "title": finding.title,
-        "description": finding.description, "count": finding.count, "remote_ip": finding.remote_ip,
-        "resource": named, "tags": resource.get("tags") or {},
+        "id": finding.id, "source": finding.source,
+        "reporter": _REPORTERS.get(finding.source, finding.source), "type": finding.type,
+        "title": finding.title, "description": finding.description, "count": finding.count,
+        "remote_ip": finding.remote_ip, "resource": named, "tags": resource.get("tags") or {},
     }  # fmt: skip
 
 
@@ -181,28 +192,6 @@ def _shown(value: Any) -> str:
     else:
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
-
-
-def _evidence(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what steps have secured, as their outputs name it."""
-    for step in document["steps"]:
-        outputs = step["outputs"] if step["outcome"] in _GOOD else None
-        if not isinstance(outputs, Mapping):
-            continue
-        common = {"path": step["id"], "at": step["ended_at"], "verified": step["verified"]}
-        if step["action"] == "evidence.record":
-            yield {
-                **common, "kind": outputs["kind"], "id": outputs["evidence_id"],
-                "where": ", ".join(outputs["references"]), "what": outputs["description"],
-                "sha256": outputs["sha256"],
-            }  # fmt: skip
-        elif "forensic_snapshot_id" in outputs:
-            yield {
-                **common, "kind": "snapshot copy", "id": outputs["forensic_snapshot_id"],
-                "where": f"account {outputs['forensic_account_id']}, {outputs['forensic_region']}",
-                "what": f"{outputs['size_gib']} GiB, copied from {outputs['source_snapshot_id']}",
-                "sha256": "",
-            }  # fmt: skip
 
 
 def _approvals(records: Sequence[Record], titles: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -296,9 +285,10 @@ def _numbers(facts: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[
         "label": "Verified steps", "value": f"{verified} of {len(steps)}",
         "detail": "read back after the change", "good": verified == len(steps),
     }  # fmt: skip
+    secured = sum(1 for item in facts["evidence"] if not item["attempt"])
     yield {
-        "label": "Evidence", "value": str(len(facts["evidence"])), "detail": "items, with their origin",
-        "good": bool(facts["evidence"]) or None,
+        "label": "Evidence", "value": str(secured), "detail": "items in the custody ledger",
+        "good": secured > 0 or None,
     }  # fmt: skip
 
 
@@ -314,26 +304,27 @@ def _summary(facts: Mapping[str, Any]) -> Iterator[str]:
     if finding:
         word = incident["severity_word"].lower()
         how_bad = f" ({word} severity, {incident['severity']})" if word else ""
-        reporter = _REPORTERS.get(finding["source"], finding["source"])
-        yield f"{reporter} reported {finding['type']}{how_bad} in {where}: {incident['title']}"
+        yield f"{finding['reporter']} reported {finding['type']}{how_bad} in {where}: {incident['title']}"
     else:
         yield f"A response was started by hand in {where}: {incident['title']}"
     done = list(dict.fromkeys(change["title"] for change in facts["containment"]))
     contain = next((entry for entry in facts["objectives"] if entry["name"] == "contain"), None)
-    took = f" within {duration(contain['actual_s'])}" if contain and contain["actual_s"] is not None else ""
+    if contain and contain["actual_s"] is not None:
+        yield f"Containment was verified {duration(contain['actual_s'])} after the event was accepted."
     if done:
-        yield f"The response changed this{took}, each change read back afterwards: {'; '.join(done)}."
+        yield f"What the response changed, each change read back afterwards: {'; '.join(done)}."
     else:
         yield "The response changed nothing."
-    count = len(facts["evidence"])
-    yield (f"{count} items of evidence are in custody." if count else "No evidence was secured by this run.")
+    yield from told(facts["evidence"], incident["account_id"])
     open_points = [entry for entry in facts["left"] if entry["kind"] != "limit"]
     if open_points:
         yield (
-            f"{len(open_points)} points are left: " + "; ".join(point["what"] for point in open_points) + "."
+            f"{counted(len(open_points), 'point')} left open: "
+            + "; ".join(point["what"] for point in open_points)
+            + "."
         )
     if facts["undone"]:
-        yield f"The changes were taken back by {len(facts['undone'])} later run(s); evidence stays."
+        yield f"The changes were taken back by {counted(len(facts['undone']), 'later run')}; evidence stays."
 
 
 def _observations(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -350,7 +341,14 @@ def _observations(facts: Mapping[str, Any]) -> Iterator[str]:
     for point in facts["left"]:
         if point["kind"] in ("failed", "refused", "unknown"):
             yield f"{point['what']}: {point['why']}"
+    yield from _doubts(facts)
+
+
+def _doubts(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reader must know about the report itself."""
     if any(point["kind"] == "limit" for point in facts["left"]):
         yield "Some measures have limits, listed under “What is left”: who follows them up?"
+    if facts["unread"]:
+        yield f"The timeline lacks what could not be read: {'; '.join(facts['unread'][:5])}."
     if not facts["integrity"]["intact"]:
         yield "The journal of this run does not verify: treat every statement here as unproven."

@@ -95,7 +95,7 @@ def _paragraphs(paragraphs: Sequence[str]) -> Iterator[str]:
 def _finding(finding: Mapping[str, Any] | None) -> Iterator[str]:
     if finding is None:
         return
-    yield f"- {code(finding['type'])}, reported by {finding['source']} {finding['count']} times"
+    yield f"- {code(finding['type'])}, reported by {text(finding['reporter'])} {finding['count']} times"
     yield f"- finding {code(finding['id'])}"
     if finding["description"]:
         yield f"- {text(finding['description'])}"
@@ -123,9 +123,13 @@ def _containment(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _evidence(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if items:
         yield from _table(
-            ["item", "what", "where", "sha-256"],
-            ((code(i["id"]), text(i["what"]), code(i["where"]), code(i["sha256"])) for i in items),
-        )
+            ["item", "kind", "where", "from", "sha-256"],
+            (
+                (code(i["name"]), text(i["kind"]), text(i["where"] or i["note"]), text(i["origin"]),
+                 code(i["sha256"]))
+                for i in items
+            ),
+        )  # fmt: skip
 
 
 def _approvals(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -10,6 +10,9 @@ from typing import Any, Final
 import yaml
 
 from irrunner.actions.registry import Registry
+from irrunner.findings.guardduty_types import guardduty_types
+from irrunner.findings.matching import type_matches
+from irrunner.playbook.model import FindingTrigger, Playbook
 
 STAGES: Final = ("triage", "contain", "evidence", "eradicate", "recover", "notify")
 
@@ -48,3 +51,45 @@ def action_coverage(registry: Registry) -> dict[str, Any]:
         "families": families, "missing": missing, "unlisted": unlisted, "actions": len(ids),
         "ok": not missing and not unlisted,
     }  # fmt: skip
+
+
+def type_coverage(playbooks: Iterable[Playbook]) -> dict[str, Any]:
+    """Return which playbooks have a trigger for each active type of GuardDuty.
+
+    Args:
+        playbooks: The library. A trigger on events is left out: which findings it takes is in their content.
+
+    Returns:
+        ``{"types": [{"type", "playbooks": [{"id", "conditional"}], "families"}], "answered", "percent"}``;
+        ``conditional``: each trigger that names the type has a ``when``. The percentage is rounded down.
+    """
+    triggers = [
+        (playbook.id, trigger)
+        for playbook in sorted(playbooks, key=lambda one: one.id)
+        for trigger in playbook.triggers
+        if isinstance(trigger, FindingTrigger) and trigger.source == "guardduty"
+    ]
+    types = []
+    for name in sorted(guardduty_types().active):
+        conditional: dict[str, bool] = {}
+        for playbook_id, trigger in triggers:
+            if any(type_matches(glob, name) for glob in trigger.types):
+                conditional[playbook_id] = conditional.get(playbook_id, True) and trigger.when is not None
+        types.append(
+            {
+                "type": name,
+                "playbooks": [{"id": known, "conditional": when} for known, when in conditional.items()],
+                "families": families_of(name),
+            }
+        )
+    answered = sum(1 for entry in types if entry["playbooks"])
+    return {"types": types, "answered": answered, "percent": 100 * answered // len(types)}
+
+
+def families_of(finding_type: str) -> list[str]:
+    """Return the families that a type of GuardDuty belongs to; which one, its resource decides."""
+    return [
+        str(family["family"])
+        for family in response_matrix()
+        if any(type_matches(glob, finding_type) for glob in family["types"])
+    ]

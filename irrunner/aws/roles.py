@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from irrunner.actions.contract import AnyAction, Permission, Scope
+from irrunner.aws.custody_permissions import KEEPING, signing
 from irrunner.aws.policy import grants_of, statements_of
 from irrunner.settings import Settings
 
@@ -23,7 +24,11 @@ MANAGED_POLICY_CHARACTERS: Final = 6_144
 """Without white space. Source: IAM user guide, "IAM and AWS STS quotas"."""
 NOBODY: Final = "000000000000"
 """No account: IAM refuses a trust policy that names it, so that none is deployed unread."""
+NO_ORGANIZATION: Final = "o-0000000000"
+"""Nobody's: what is allowed to its members is allowed to none."""
 RUN_TAG: Final = "irrunner:run"
+_OF_A_RUN: Final = "????????-????-7???-????-????????????"
+"""Run ids, as a pattern of resources: hosts write under these, cases of the vault have other names."""
 
 _ASSUME: Final = ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession")
 _SCOPES: Final[tuple[Scope, ...]] = ("target", "forensics", "management")
@@ -38,11 +43,13 @@ class Accounts:
         member: The account of incidents.
         region: Region of incidents and evidence.
         runner_arn: Who runs irrunner: the ARN of a role or user, or of an account's root.
+        organization: Id of the organization whose hosts and log deliveries write evidence.
     """
 
     member: str = "*"
     region: str = "*"
     runner_arn: str = f"arn:aws:iam::{NOBODY}:root"
+    organization: str = NO_ORGANIZATION
 
 
 def organisation_policies(
@@ -62,23 +69,36 @@ def organisation_policies(
     """
     place = accounts or Accounts()
     permissions = [permission for action in actions for permission in action.permissions]
+    permissions.extend(_of_custody(settings, place))
     roles = {
         scope: _role(scope, [p for p in permissions if p.scope == scope], settings, place)
         for scope in _SCOPES
         if any(permission.scope == scope for permission in permissions)
     }
-    forensic = settings.forensics.account_id or "*"
     return {
         "schema": SCHEMA,
         "roles": roles,
         "runner": {"policies": {"irrunner-runner": _document(list(_runner(roles, settings, place)))}},
         "keys": _keys(settings, place),
         "bucket": {
-            "bucket_name": settings.forensics.bucket or f"irrunner-evidence-{forensic}-{place.region}",
-            "account_id": forensic,
+            "bucket_name": _bucket_name(settings, place),
+            "account_id": settings.forensics.account_id or "*",
             "policy": _bucket_policy(settings, place),
         },
     }
+
+
+def _bucket_name(settings: Settings, place: Accounts) -> str:
+    forensics = settings.forensics
+    return forensics.bucket or f"irrunner-evidence-{forensics.account_id or '*'}-{place.region}"
+
+
+def _of_custody(settings: Settings, place: Accounts) -> Iterator[Permission]:
+    """Yield what no action declares: the vault in S3, and the key in KMS that signs, where configured."""
+    if settings.forensics.vault == "s3":
+        bucket = _bucket_name(settings, place)
+        yield from (replace(each, resource=each.resource.replace("{bucket}", bucket)) for each in KEEPING)
+    yield from signing(settings.forensics.signing_kms_key)
 
 
 def role_name(scope: Scope, settings: Settings) -> str:
@@ -129,14 +149,20 @@ def trust_policy(runner_arn: str) -> dict[str, Any]:
         and "Pass session tags in AWS STS".
     """
     allow = {"Effect": "Allow", "Principal": {"AWS": runner_arn}}
-    named = {"sts:RoleSessionName": "irrunner-*", "sts:SourceIdentity": "*"}
+    sourced = {"sts:SourceIdentity": "*"}
     return _document(
         [
             {
                 "Sid": "AssumeForARun",
                 **allow,
-                "Action": list(_ASSUME[:2]),
-                "Condition": {"StringLike": named},
+                "Action": _ASSUME[0],
+                "Condition": {"StringLike": {"sts:RoleSessionName": "irrunner-*", **sourced}},
+            },
+            {
+                "Sid": "NameTheRun",
+                **allow,
+                "Action": _ASSUME[1],
+                "Condition": {"StringLike": sourced},
             },
             {
                 "Sid": "TagWithTheRun",
@@ -249,26 +275,56 @@ def key_policy(owner: str, users: Sequence[str]) -> dict[str, Any]:
 
 
 def _bucket_policy(settings: Settings, place: Accounts) -> dict[str, Any]:
-    """Return the policy of the evidence bucket: TLS alone, and nobody shortens what a lock keeps."""
-    forensic = settings.forensics.account_id or "*"
-    name = settings.forensics.bucket or f"irrunner-evidence-{forensic}-{place.region}"
-    arn = f"arn:aws:s3:::{name}"
+    """Return the policy of the evidence bucket.
+
+    TLS alone, and nobody shortens what a lock keeps: who must, takes that statement out first, which
+    CloudTrail records. Hosts of the organization add objects under a run (memory, live facts), and VPC flow
+    logs are delivered; neither may read, delete, or write to the vault, where a file counts as evidence.
+
+    Source: IAM user guide, ``aws:PrincipalOrgID`` and ``aws:SourceOrgID``; VPC user guide, "Amazon S3 bucket
+        permissions for flow logs".
+    """
+    arn = f"arn:aws:s3:::{_bucket_name(settings, place)}"
     deny = {"Effect": "Deny", "Principal": "*", "Resource": [arn, f"{arn}/*"]}
-    return _document(
-        [
-            {
-                "Sid": "TlsAlone",
-                **deny,
-                "Action": "s3:*",
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
-            {
-                "Sid": "EvidenceStays",
-                **deny,
-                "Action": ["s3:BypassGovernanceRetention", "s3:DeleteObjectVersion"],
-            },
-        ]
-    )
+    deliver = {"Effect": "Allow", "Principal": {"Service": "delivery.logs.amazonaws.com"}}
+    ours = {"aws:SourceOrgID": place.organization}
+    locked = ["s3:BypassGovernanceRetention", "s3:DeleteObjectVersion"]
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "TlsAlone",
+            **deny,
+            "Action": "s3:*",
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "EvidenceStays",
+            **deny,
+            "Action": locked,
+        },
+        {
+            "Sid": "HostsAddEvidence",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": f"{arn}/{_OF_A_RUN}/*",
+            "Condition": {"StringEquals": {"aws:PrincipalOrgID": place.organization}},
+        },
+        {
+            "Sid": "FlowLogsArrive",
+            **deliver,
+            "Action": "s3:PutObject",
+            "Resource": f"{arn}/AWSLogs/*",
+            "Condition": {"StringEquals": {**ours, "s3:x-amz-acl": "bucket-owner-full-control"}},
+        },
+        {
+            "Sid": "FlowLogsLookBefore",
+            **deliver,
+            "Action": "s3:GetBucketAcl",
+            "Resource": arn,
+            "Condition": {"StringEquals": ours},
+        },
+    ]
+    return _document(statements)
 
 
 def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

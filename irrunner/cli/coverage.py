@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from irrunner.errors import EXIT_DONE, EXIT_FAILED, InvalidArgument
+from irrunner.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
     from irrunner.cli.context import Context
+
+INDENT = 14
 
 
 def register(app: typer.Typer) -> None:
@@ -23,40 +25,74 @@ def coverage(
     actions: Annotated[
         bool, typer.Option("--actions", help="Families of findings and the actions against them.")
     ] = False,
+    at_least: Annotated[
+        int,
+        typer.Option("--at-least", help="Percent of GuardDuty's types that must have one.", min=0, max=100),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
-    """Show what can be done about each family of findings; exit code 1 where an action is missing.
+    """Show which types of GuardDuty have a playbook, or with --actions what can be done about each family.
 
-    Example: irrunner coverage --actions
+    Exit code 1: fewer types than --at-least have a playbook; with --actions, matrix and actions differ.
+
+    Example: irrunner coverage --at-least 40
     """
-    from irrunner.actions.coverage import action_coverage  # noqa: PLC0415 - yaml
+    from irrunner.actions.coverage import action_coverage, type_coverage  # noqa: PLC0415 - yaml
     from irrunner.cli.output import print_json  # noqa: PLC0415 - rich
 
     services: Context = context.obj
-    if not actions:
-        raise InvalidArgument("say what to show", hint="irrunner coverage --actions")
-    document = action_coverage(services.registry)
+    if actions:
+        document = action_coverage(services.registry)
+        enough = document["ok"]
+    else:
+        document = type_coverage(services.library.all())
+        enough = document["percent"] >= at_least
     if as_json:
         print_json(document)
+    elif actions:
+        _show_actions(document)
     else:
-        _show(document)
-    return EXIT_DONE if document["ok"] else EXIT_FAILED
+        _show_types(document)
+    return EXIT_DONE if enough else EXIT_FAILED
 
 
-def _show(document: dict[str, Any]) -> None:
-    from irrunner.cli.output import console, escape, table  # noqa: PLC0415 - rich
+def _show_types(document: dict[str, Any]) -> None:
+    from irrunner.cli.output import console, escape  # noqa: PLC0415 - rich
 
-    listing = table("findings", "stage", "actions")
+    out = console()
+    answered: dict[str, list[str]] = {}
+    left: dict[str, list[str]] = {}
+    for entry in document["types"]:
+        for playbook in entry["playbooks"]:
+            condition = ", under a condition" if playbook["conditional"] else ""
+            answered.setdefault(f"{playbook['id']}{condition}", []).append(entry["type"])
+        if not entry["playbooks"]:
+            left.setdefault(entry["families"][0], []).append(entry["type"])
+    for title, groups in (("Answered by a playbook", answered), ("A person decides", left)):
+        out.print(f"[bold]{title}[/]")
+        for name, types in groups.items():
+            out.print(f"  {escape(name)}: {len(types)}", soft_wrap=True)
+            for finding_type in types:
+                out.print(f"    {escape(finding_type)}", soft_wrap=True)
+        out.print()
+    total = len(document["types"])
+    out.print(f"{document['answered']} of {total} GuardDuty types have a playbook ({document['percent']} %)")
+    out.print("what can be done about the others by hand or in a playbook of your own:")
+    out.print("  irrunner coverage --actions", soft_wrap=True)
+
+
+def _show_actions(document: dict[str, Any]) -> None:
+    from irrunner.cli.output import console, escape, hang  # noqa: PLC0415 - rich
+
+    out = console()
     for family in document["families"]:
-        first = escape(family["family"])
+        hang(out, "", f"[bold]{escape(family['family'])}[/]", 0)
         for stage, names in family["stages"].items():
             if names:
-                listing.add_row(first, stage, ", ".join(names))
-                first = ""
+                hang(out, f"  {stage} ", ", ".join(names), INDENT)
         if family["by_hand"]:
-            listing.add_row(first, "by hand", escape(family["by_hand"]))
-    out = console()
-    out.print(listing)
+            hang(out, "  by hand ", f"[dim]{escape(family['by_hand'])}[/]", INDENT)
+        out.print()
     out.print(f"{document['actions']} actions, {len(document['families'])} families of findings")
     for name in document["missing"]:
         out.print(f"missing: {name} is named in the matrix and does not exist")

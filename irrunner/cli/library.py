@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from irrunner.actions.registry import Registry
+    from irrunner.aws.roles import Accounts
     from irrunner.playbook.model import Playbook
     from irrunner.playbook.problems import Problem
 
@@ -199,15 +200,27 @@ def compile_(
     runner: Annotated[
         str, typer.Option("--runner", help="With --to iam: ARN of the role or user that runs irrunner.")
     ] = "",
+    organization: Annotated[
+        str, typer.Option("--organization", help="With --to iam: its id (o-...); its hosts write evidence.")
+    ] = "",
+    all_actions: Annotated[
+        bool, typer.Option("--all-actions", help="With --to iam: of every action, not of playbooks.")
+    ] = False,
 ) -> int:
     """Compile a playbook to its state machine as a picture or document, to the runbook in prose, or to the
     least-privilege IAM policies of every role.
 
     Example: irrunner compile ec2-instance-compromise --to svg --out machine.svg
     """
+    from irrunner.aws.roles import Accounts  # noqa: PLC0415 - only here
+
     services: Context = context.obj
     if to is Target.IAM and not as_json:
-        text = _policies(services, playbook, account, region, runner)
+        given = {"runner_arn": runner, "organization": organization}
+        place = Accounts(account, region, **{name: value for name, value in given.items() if value})
+        if playbook and all_actions:
+            raise InvalidArgument("a playbook and --all-actions", hint="give one of them")
+        text = _policies(services, playbook, place, all_actions=all_actions)
     elif not playbook:
         raise InvalidArgument("no playbook", hint="name one; only --to iam does without")
     else:
@@ -219,16 +232,18 @@ def compile_(
     return EXIT_DONE
 
 
-def _policies(services: Context, playbook: str, account: str, region: str, runner: str) -> str:
-    """Return the IAM policies that a playbook, or the whole library, needs."""
+def _policies(services: Context, playbook: str, place: Accounts, *, all_actions: bool) -> str:
+    """Return the IAM policies that a playbook, the whole library, or every action needs."""
     import json  # noqa: PLC0415 - only here
 
-    from irrunner.aws.roles import Accounts, organisation_policies  # noqa: PLC0415 - only here
+    from irrunner.aws.roles import organisation_policies  # noqa: PLC0415 - only here
     from irrunner.playbook.order import used_actions  # noqa: PLC0415 - only here
 
-    chosen = [services.library.get(playbook)] if playbook else services.library.all()
-    used = sorted(frozenset[str]().union(*(used_actions(each) for each in chosen)))
-    place = Accounts(account, region, runner) if runner else Accounts(account, region)
+    chosen: Sequence[Playbook] = ()
+    if not all_actions:
+        chosen = [services.library.get(playbook)] if playbook else services.library.all()
+    used = sorted(frozenset[str]().union(*map(used_actions, chosen)))
+    used = list(services.registry.ids()) if all_actions else used
     document = organisation_policies(map(services.registry.get, used), services.settings, place)
     return (
         json.dumps({"playbooks": [each.id for each in chosen], "actions": used, **document}, indent=2) + "\n"

@@ -89,7 +89,8 @@ def show_not_run(document: Document) -> None:
     hang(screen, "  finding ", f"{escape(finding.get('type', ''))}", 12)
     hang(screen, "", f"{escape(finding.get('title', ''), LONGEST_TITLE)}", 12)
     hang(screen, "  reason ", escape(document.get("reason", "")), 12)
-    for problem in document.get("problems", []):
+    problems = document.get("problems", [])
+    for problem in problems if len(problems) > 1 else ():  # one alone is the reason
         hang(screen, "", f"- {escape(problem)}", 12)
     screen.print("\n[bold]What next[/]")
     hang(screen, "  irrunner playbooks ", "[dim]what there is[/]", 36)

@@ -23,13 +23,17 @@ def intact_row(store: Store, run: str) -> RunRow:
     """Return a run whose journal verifies, by its id or a unique beginning of it.
 
     Raises:
-        RunNotFound: If there never was one, as far as the store knows.
+        RunNotFound: If there never was one, as far as the store knows, or several begin so.
         JournalCorrupt: If it does not verify, or was deleted.
     """
     try:
         row = store.run(run)
-    except RunNotFound:
-        require_intact(run, store.verify(run))
+    except RunNotFound as unknown:
+        try:
+            report = store.verify(run)
+        except RunNotFound:  # the first answer also says where several begin so
+            raise unknown from None
+        require_intact(run, report)
         raise
     require_intact(row.run_id, store.verify(row.run_id))
     return row

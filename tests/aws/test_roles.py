@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from cfnlint.api import lint_all
 from irrunner.actions.registry import load_registry
 from irrunner.aws.roles import (
     MANAGED_POLICY_CHARACTERS,
+    NO_ORGANIZATION,
     NOBODY,
     Accounts,
     organisation_policies,
     trust_policy,
 )
 from irrunner.settings import Channel, Forensics, Management, Settings
+from irrunner.testing import SeededIds
 
 MEMBER, FORENSIC, ORGANISATION = "111122223333", "444455556666", "777788889999"
 RUNNER = "arn:aws:iam::123456789012:role/irrunner"
@@ -34,7 +37,7 @@ REGISTRY = load_registry()
 @pytest.fixture(scope="module")
 def whole() -> dict[str, Any]:
     """The policies of every action there is."""
-    return organisation_policies(REGISTRY, SETTINGS, Accounts(MEMBER, "eu-central-1", RUNNER))
+    return organisation_policies(REGISTRY, SETTINGS, Accounts(MEMBER, "eu-central-1", RUNNER, "o-acme123456"))
 
 
 def documents(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -143,8 +146,37 @@ def test_roles_are_trusted_to_a_run_alone(whole: dict[str, Any]) -> None:
     statements = whole["roles"]["target"]["trust"]["Statement"]
 
     assert {statement["Principal"]["AWS"] for statement in statements} == {RUNNER}
-    assert statements[0]["Condition"]["StringLike"]["sts:RoleSessionName"] == "irrunner-*"
-    assert statements[1]["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["irrunner:run"]}
+    by_action = {statement["Action"]: statement["Condition"] for statement in statements}
+    sourced = {"sts:SourceIdentity": "*"}
+    assert by_action == {
+        "sts:AssumeRole": {"StringLike": {"sts:RoleSessionName": "irrunner-*", **sourced}},
+        "sts:SetSourceIdentity": {"StringLike": sourced},
+        "sts:TagSession": {"ForAllValues:StringEquals": {"aws:TagKeys": ["irrunner:run"]}},
+    }, "only AssumeRole knows the session's name: asked for on another action, nobody could assume the role"
+
+
+def test_hosts_add_evidence_under_a_run_and_nowhere_else(whole: dict[str, Any]) -> None:
+    """What memory capture needs; the vault, where a file counts as evidence, is out of a host's reach."""
+    by_sid = {statement["Sid"]: statement for statement in whole["bucket"]["policy"]["Statement"]}
+    hosts = by_sid["HostsAddEvidence"]
+    bucket = f"arn:aws:s3:::{whole['bucket']['bucket_name']}"
+
+    assert (hosts["Action"], hosts["Condition"]) == (
+        "s3:PutObject",
+        {"StringEquals": {"aws:PrincipalOrgID": "o-acme123456"}},
+    )
+    assert fnmatchcase(f"{bucket}/{SeededIds().run_id()}/memory/image.lime", hosts["Resource"])
+    assert not fnmatchcase(f"{bucket}/inc-64b2a51fc924/custody/seal-000009.json", hosts["Resource"])
+    assert not fnmatchcase(f"{bucket}/irrunner/x/y", hosts["Resource"])
+    for sid in ("FlowLogsArrive", "FlowLogsLookBefore"):
+        assert by_sid[sid]["Condition"]["StringEquals"]["aws:SourceOrgID"] == "o-acme123456"
+
+
+def test_without_an_organization_no_host_may_write() -> None:
+    """The id that stands there otherwise is nobody's."""
+    made = organisation_policies(REGISTRY, SETTINGS, Accounts(MEMBER))
+
+    assert json.dumps(made["bucket"]).count(NO_ORGANIZATION) == 3
 
 
 def test_without_accounts_nothing_can_be_deployed_by_mistake() -> None:
@@ -153,3 +185,19 @@ def test_without_accounts_nothing_can_be_deployed_by_mistake() -> None:
 
     assert NOBODY in json.dumps(made["roles"]["target"]["trust"])
     assert "organizations:ListAccounts" in json.dumps(made["runner"])
+
+
+def test_custody_is_granted_where_it_is_configured() -> None:
+    """No action declares the vault and the signing key: the forensic role gets them by the configuration."""
+    key = f"arn:aws:kms:eu-central-1:{FORENSIC}:key/1"
+    kept = Forensics(account_id=FORENSIC, bucket="vault", vault="s3", signing_kms_key=key)
+    action = REGISTRY.get("aws.iam.deactivate-access-key")
+
+    made = organisation_policies([action], Settings(forensics=kept), Accounts(MEMBER, "eu-central-1", RUNNER))
+    without = organisation_policies([action], SETTINGS, Accounts(MEMBER, "eu-central-1", RUNNER))
+
+    (policy,) = made["roles"]["forensics"]["policies"].values()
+    granted = {name: s["Resource"] for s in policy["Statement"] for name in listed(s["Action"])}
+    assert granted["kms:Sign"] == key
+    assert granted["s3:PutObjectRetention"] == "arn:aws:s3:::vault/*"
+    assert "forensics" not in without["roles"]

@@ -27,7 +27,22 @@ def test_json_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(document["families"]) > 20
 
 
-def test_without_an_option_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """There is one view so far."""
-    assert run(["coverage"]) == 2
-    assert "irrunner coverage --actions" in capsys.readouterr().err
+def test_without_an_option_it_says_what_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    """Types under the playbook that answers them, the others under their family, and how to see more."""
+    assert run(["coverage"]) == 0
+    shown = capsys.readouterr().out
+    answered, _, left = shown.partition("A person decides")
+
+    assert "    Backdoor:EC2/Spambot\n" in answered
+    assert "    Object:S3/MaliciousFile\n" in left
+    assert "irrunner coverage --actions" in left
+
+
+def test_a_floor_that_is_not_reached_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """For a pipeline: exit code 1 below, 0 at the floor."""
+    assert run(["coverage", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+
+    assert run(["coverage", "--at-least", str(document["percent"])]) == 0
+    assert run(["coverage", "--at-least", str(document["percent"] + 1)]) == 1
+    assert document["answered"] == sum(bool(entry["playbooks"]) for entry in document["types"])

@@ -42,7 +42,55 @@ def own_key(office: Office) -> str:
     return (office.custody.directory / "keys" / "signing-key.pem").read_text()
 
 
+VOLUME = {
+    "volume_id": "vol-00000000000000001", "instance_id": "i-0000000000000000a", "outcome": "acquired",
+    "reason": "", "route": "direct", "size_gib": 8, "snapshot_id": "snap-00000000000000001",
+    "transfer_snapshot_id": None, "forensic_snapshot_id": "snap-0000000000000000f", "locked": True,
+}  # fmt: skip
+LEFT = {
+    **VOLUME, "volume_id": "vol-00000000000000002", "outcome": "preserved", "reason": "its key is disabled",
+    "snapshot_id": "snap-00000000000000002", "forensic_snapshot_id": None,
+}  # fmt: skip
+ACQUIRED = {
+    "volumes": [VOLUME, LEFT, {**LEFT, "volume_id": "vol-00000000000000003", "snapshot_id": None}],
+    "kms_key_id": "key", "forensic_account_id": FORENSIC, "forensic_region": "eu-west-1",
+}  # fmt: skip
+DATABASE = "arn:aws:rds:eu-central-1:111122223333:snapshot:irrunner-orders"
+
+
 class TestProjection:
+    def test_many_volumes_are_in_custody_one_by_one(self, office: Office) -> None:
+        """A snapshot and its forensic copy are two items; what stayed in the account says why."""
+        run_id = office.begin()
+        office.step("acquire", "forensics.acquire-volumes", ACQUIRED)
+        office.end()
+
+        items = evidence_of(office, run_id)
+
+        told = [(item["item"]["name"][-1], item["location"]["account_id"], item["note"]) for item in items]
+        assert told == [
+            ("1", "111122223333", ""), ("f", FORENSIC, ""), ("2", "111122223333", "its key is disabled")
+        ]  # fmt: skip
+        assert [each["role"] for each in items[1]["lineage"]] == [
+            "instance",
+            "source",
+            "snapshot",
+            "forensic",
+        ]
+
+    def test_a_database_is_in_custody(self, office: Office) -> None:
+        """Its snapshot, and the copy in the forensic account with the way that it took."""
+        run_id = office.begin()
+        copy = DATABASE.replace("111122223333", FORENSIC)
+        office.step("take", "aws.rds.snapshot-database", {"snapshot_arn": DATABASE, "db_id": "orders"})
+        office.step(
+            "copy", "aws.rds.copy-snapshot-to-forensics",
+            {"source_snapshot_arn": DATABASE, "forensic_snapshot_arn": copy, "transfer_snapshot_arn": None},
+        )  # fmt: skip
+        office.end()
+
+        assert [each["lineage"][-1]["resource"] for each in evidence_of(office, run_id)] == [DATABASE, copy]
+
     def test_each_snapshot_is_an_entry_with_its_lineage(self, office: Office) -> None:
         """Who, when, what, from where, by which request: all of it from the journal."""
         run_id = office.whole_run()

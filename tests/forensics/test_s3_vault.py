@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from forensics.custody import KEEPING, SIGNING
 from forensics.s3_vault import S3Vault
 from forensics.signing import ECDSA, RSA_PSS, KmsSigner
 from gameday.world.organisation import evidence_bucket
 from gameday.world.world import World
 from irrunner.actions.contract import Permission
 from irrunner.aws.cloud import BotoCloud
+from irrunner.aws.custody_permissions import KEEPING, SIGNING
 from irrunner.clock import SystemClock
 from irrunner.errors import EvidenceError, OutcomeUnknown, SettingsError, VaultUnavailable
 from irrunner.settings import Forensics, Settings

@@ -187,3 +187,17 @@ def test_a_bundle_has_the_timeline(office: Office) -> None:
 
     assert "s3:GetObject by arn:aws:iam::1:user/x" in (out / "timeline.csv").read_text()
     assert json.loads((out / "timeline.jsonl").read_text().splitlines()[-1])["file"] == "cloudtrail/1.json"
+
+
+def test_an_export_with_an_event_on_each_line_is_read() -> None:
+    """As ``aws.cloudtrail.export-events`` writes it."""
+    data = "".join(f"{json.dumps(event(name))}\n" for name in ("A", "B")).encode()
+
+    assert set(actors(timeline_of(journal(), {"events.jsonl": lambda: io.BytesIO(data)}))) == {"s3:A", "s3:B"}
+
+
+def test_the_same_problem_is_told_once() -> None:
+    """A finding without a time that can be read has many such fields."""
+    timeline = built(event("A", at="?"), event("A", at="?"), event("B", at="?"))
+
+    assert len(timeline.warnings) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from irrunner.clock import iso
 from irrunner.errors import RunNotFound
+from irrunner.journal.integrity import intact_row
 from irrunner.journal.sql import SqlStore
 from irrunner.journal.store import Lease, RunChange, Timer
 from irrunner.testing import ManualClock
@@ -28,6 +29,17 @@ def test_a_unique_prefix_names_a_run(store: SqlStore, begin: Begin) -> None:
     for prefix in ("019c", "", "02", "%", "\ud800"):
         with pytest.raises(RunNotFound):
             store.run(prefix)
+
+
+def test_a_beginning_of_several_runs_says_which(store: SqlStore, begin: Begin) -> None:
+    """Runs of one minute begin alike: "no run" would send a responder looking for a deleted one."""
+    begin("019c-aaaa")
+    begin("019c-aaab")
+
+    with pytest.raises(RunNotFound, match="begins several run ids: 019c-aaaa, 019c-aaab"):
+        intact_row(store, "019c")
+    with pytest.raises(RunNotFound, match="no run"):
+        intact_row(store, "02")
 
 
 def test_runs_are_listed_newest_first(store: SqlStore, begin: Begin, clock: ManualClock) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import pytest
 
-from forensics.report.cli import facts_of
+from forensics.custody import Custody
+from forensics.report.cli import Report, report_of
+from forensics.vault import LocalVault
 from gameday import playbook_tests
 from gameday.incident import build_incident
 from gameday.playbook_tests import collect, new_compiler
@@ -17,10 +20,14 @@ from irrunner.testing import ManualClock, SeededIds
 HOSTILE = '<script>alert(1)</script> [x](javascript:1) =cmd|"/c calc"!A1 `code` #let a = "x" \\ ${{ 1 }}'
 
 
-Facts: TypeAlias = dict[str, Any]
+EVENT = {"eventName": "Decrypt", "eventSource": "kms.amazonaws.com", "eventTime": "2026-01-01T00:00:00Z"}
+TRAIL = json.dumps({"Records": [EVENT]}).encode()
+"""A CloudTrail file of the vault."""
+
+Facts: TypeAlias = Mapping[str, Any]
 
 
-def play(name: str, *, undo: bool, title: str = "") -> Facts:
+def play(name: str, *, undo: bool, title: str = "") -> Report:
     """Play a test of the EC2 playbook by its name."""
     compiler = new_compiler()
     cases, _ = collect(["ec2-instance-compromise"], compiler, only=name)
@@ -36,16 +43,31 @@ def play(name: str, *, undo: bool, title: str = "") -> Facts:
         run_id = str(document["run_id"])
         if undo:
             runner.undo(run_id, None, release_credentials=False)
-        return facts_of(stage.context, run_id)
+        vault = LocalVault(Custody.of(stage.context).directory / "vault")
+        vault.put(str(document["incident_id"]), "trail.json", TRAIL)
+        vault.put(str(document["incident_id"]), "custody/seal-000000.json", TRAIL)
+        return report_of(stage.context, run_id)
 
 
 @pytest.fixture(scope="session")
-def whole() -> Facts:
+def whole_report() -> Report:
     """Contained, preserved, stopped after an approval, taken back."""
     return play("a mining instance", undo=True)
 
 
 @pytest.fixture(scope="session")
-def denied() -> Facts:
+def denied_report() -> Report:
     """A stop that somebody denied; the finding's texts are an attacker's."""
     return play("a denied stop", undo=False, title=HOSTILE)
+
+
+@pytest.fixture
+def whole(whole_report: Report) -> Facts:
+    """The facts of the first."""
+    return whole_report.facts
+
+
+@pytest.fixture
+def denied(denied_report: Report) -> Facts:
+    """The facts of the second."""
+    return denied_report.facts

@@ -12,9 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from pypdf import PdfReader
 
-from forensics.report.cli import Form, written
+from forensics.report.cli import Form, Report, written
 from forensics.report.facts import duration, severity_word
 from forensics.report.markdown import code, text
+from forensics.timeline import Timeline
 from irrunner.cli.app import run
 from tests.forensics.report.conftest import HOSTILE, Facts
 
@@ -56,7 +57,7 @@ def test_the_facts_are_the_journals(whole: Facts) -> None:
     interfaces = [c for c in facts["containment"] if c["action"] == "aws.ec2.isolate-instance"]
     assert len(interfaces) == 3
     assert all(change["before"] != change["after"] and change["verified"] for change in interfaces)
-    assert sum(item["kind"] == "snapshot copy" for item in facts["evidence"]) == 3
+    assert sum(item["account_id"] != facts["incident"]["account_id"] for item in facts["evidence"]) == 3
     (approval,) = facts["approvals"]
     assert (approval["decision"], approval["by"][:3]) == ("approved", "os:")
     assert approval["waited_s"] >= 0
@@ -82,24 +83,24 @@ def test_what_was_denied_is_left(denied: Facts) -> None:
     facts = denied
 
     assert "denied" in {point["kind"] for point in facts["left"]}
-    assert any("points are left" in paragraph for paragraph in facts["summary"])
+    assert any("left open" in paragraph for paragraph in facts["summary"])
     assert facts["approvals"][0]["decision"] == "denied"
     assert facts["approvals"][0]["reason"] == "denied in the test"
     assert facts["undone"] == []
 
 
 @pytest.mark.parametrize("form", [Form.HTML, Form.MD])
-def test_every_section_is_there(whole: Facts, form: Form) -> None:
+def test_every_section_is_there(whole_report: Report, form: Form) -> None:
     """Whatever the form, no section is missing; what was taken back has one of its own."""
-    report = written(whole, form).decode()
+    report = written(whole_report, form).decode()
 
     for title in (*SECTIONS, "Taken back"):
         assert title in report
 
 
-def test_the_pdf_says_the_same(whole: Facts) -> None:
+def test_the_pdf_says_the_same(whole: Facts, whole_report: Report) -> None:
     """Sections, numbers, changed resources and the journal's head are in the document's text."""
-    shown = read_pdf(written(whole, Form.PDF))
+    shown = read_pdf(written(whole_report, Form.PDF))
 
     for title in SECTIONS:
         assert title.replace(" ", "") in shown
@@ -109,14 +110,14 @@ def test_the_pdf_says_the_same(whole: Facts) -> None:
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_the_same_facts_give_the_same_bytes(whole: Facts, form: Form) -> None:
+def test_the_same_facts_give_the_same_bytes(whole_report: Report, form: Form) -> None:
     """A report can be compared by its hash."""
-    assert written(whole, form) == written(whole, form)
+    assert written(whole_report, form) == written(whole_report, form)
 
 
-def test_the_page_is_self_contained_and_inert(denied: Facts) -> None:
+def test_the_page_is_self_contained_and_inert(denied_report: Report) -> None:
     """No script, no reference, no handler; the attacker's texts are text."""
-    page = written(denied, Form.HTML).decode()
+    page = written(denied_report, Form.HTML).decode()
     tags = Tags()
     tags.feed(page)
 
@@ -127,65 +128,66 @@ def test_the_page_is_self_contained_and_inert(denied: Facts) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_the_drawing_is_well_formed_with_hostile_text(denied: Facts) -> None:
+def test_the_drawing_is_well_formed_with_hostile_text(denied_report: Report) -> None:
     """The attacker's title is character data of the SVG, and no element of it."""
-    root = ET.fromstring(written(denied, Form.SVG))  # noqa: S314 - our own output
+    root = ET.fromstring(written(denied_report, Form.SVG))  # noqa: S314 - our own output
 
     names = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert names == {"svg", "rect", "line", "text", "circle"}
     assert any("<script>alert(1)" in (element.text or "") for element in root.iter())
 
 
-def test_markdown_shows_hostile_text_as_text(denied: Facts) -> None:
+def test_markdown_shows_hostile_text_as_text(denied_report: Report) -> None:
     """No link, tag or code comes out of a finding."""
-    report = written(denied, Form.MD).decode()
+    report = written(denied_report, Form.MD).decode()
 
     assert "<script>" not in report
     assert "[x](" not in report
     assert r"\[x\](javascript:1)" in report
 
 
-def test_the_pdf_sets_hostile_text_as_text(denied: Facts) -> None:
+def test_the_pdf_sets_hostile_text_as_text(denied_report: Report) -> None:
     """Typst's own syntax in a title is shown, not run."""
-    shown = read_pdf(written(denied, Form.PDF))
+    shown = read_pdf(written(denied_report, Form.PDF))
 
     assert "<script>alert(1)</script>" in shown
     assert '#leta="x"' in shown
 
 
-def test_a_spreadsheet_executes_nothing(denied: Facts) -> None:
+def test_a_spreadsheet_executes_nothing(denied_report: Report) -> None:
     """Cells that begin like a formula are made text; the rest is as it was."""
-    facts: dict[str, Any] = json.loads(json.dumps(denied))
-    facts["timeline"][0]["what"] = "=HYPERLINK(1)"
-    rows = list(csv.reader(io.StringIO(written(facts, Form.CSV).decode())))
+    timeline = Timeline([{**denied_report.timeline.sorted()[0], "message": "=HYPERLINK(1)"}])
+    report = Report(denied_report.facts, timeline)
+    rows = list(csv.reader(io.StringIO(written(report, Form.CSV).decode())))
 
-    assert len(rows) == len(facts["timeline"]) + 1
-    assert rows[1][2] == "'=HYPERLINK(1)"
+    assert len(rows) == 2
+    assert rows[1][3] == "'=HYPERLINK(1)"
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
 
 
-def test_timesketch_has_its_mandatory_fields(whole: Facts) -> None:
+def test_timesketch_has_its_mandatory_fields(whole_report: Report) -> None:
     """Each line is an event with message, datetime and timestamp_desc."""
-    lines = written(whole, Form.TIMESKETCH).decode().splitlines()
+    lines = written(whole_report, Form.TIMESKETCH).decode().splitlines()
 
     events = [json.loads(line) for line in lines]
-    assert len(events) == len(whole["timeline"])
+    assert len(events) == len(whole_report.timeline.events)
     assert all(event["message"] and event["datetime"] and event["timestamp_desc"] for event in events)
 
 
-def test_json_is_the_facts(whole: Facts) -> None:
+def test_json_is_the_facts(whole: Facts, whole_report: Report) -> None:
     """Machines get what people see."""
-    assert json.loads(written(whole, Form.JSON)) == whole
+    assert json.loads(written(whole_report, Form.JSON)) == whole
 
 
 def test_a_journal_that_does_not_verify_is_said_in_every_form(whole: Facts) -> None:
     """Nobody reads a tampered record as truth."""
     facts: dict[str, Any] = json.loads(json.dumps(whole))
     facts["integrity"]["intact"] = False
+    report = Report(facts, Timeline())
 
-    assert "NOT VERIFIED" in written(facts, Form.HTML).decode()
-    assert "NOT VERIFIED" in written(facts, Form.MD).decode()
-    assert "NOTVERIFIED" in read_pdf(written(facts, Form.PDF))
+    assert "NOT VERIFIED" in written(report, Form.HTML).decode()
+    assert "NOT VERIFIED" in written(report, Form.MD).decode()
+    assert "NOTVERIFIED" in read_pdf(written(report, Form.PDF))
 
 
 def test_an_unknown_run_is_an_error(

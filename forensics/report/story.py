@@ -1,6 +1,8 @@
-"""One timeline of an incident: what the attacker, AWS, the runner and people did, as the records tell it.
+"""The story of an incident for people: what the attacker, AWS, the runner and people did, curated.
 
-Times are aware UTC. What the attacker did is known by findings and trails alone, and says where from.
+Every event of everybody is in :mod:`forensics.timeline`, which tools read. Here, calls of the attacker that
+repeat are one line, and of a step there is its end alone. What the attacker did is known by the finding and
+by CloudTrail files of evidence, and says where from.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from forensics.timeline import ATTACKER
 from irrunner.clock import iso, parse_iso
 from irrunner.findings.model import Finding
 from irrunner.journal.records import Record
@@ -63,6 +66,7 @@ _PEOPLE: Final[Mapping[str, str]] = {
     "manual_done": "{who} confirmed {path}",
     "abort_requested": "{who} aborted the run: {reason}",
 }
+_SEEN: Final[Mapping[str, str]] = {"First Seen": "first seen", "Last Seen": "last seen"}
 _RUN: Final[Mapping[str, str]] = {
     "run_started": "{started} started",
     "run_finished": "ended: {status}",
@@ -71,31 +75,39 @@ _RUN: Final[Mapping[str, str]] = {
 }
 
 
-def timeline(
-    finding: Finding | None, runs: Iterable[tuple[Sequence[Record], Mapping[str, str]]]
+def story(
+    finding: Finding | None,
+    runs: Iterable[tuple[Sequence[Record], Mapping[str, str]]],
+    events: Sequence[Mapping[str, Any]],
 ) -> list[Moment]:
-    """Return all events in the order of time.
+    """Return what happened, in the order of time.
 
     Args:
         finding: What started it, if a finding did.
         runs: Journal and step titles (by path) of the run and of its undos.
+        events: Of the timeline: when it was seen, and what the attacker did by CloudTrail.
     """
-    moments = list(_of_finding(finding)) if finding else []
+    moments = [*(_of_finding(finding, events) if finding else ()), *_of_trails(events)]
     for records, titles in runs:
         moments.extend(_of_journal(records, titles))
     return sorted(moments, key=lambda moment: (moment.at, moment.reference))
 
 
-def _of_finding(finding: Finding) -> Iterator[Moment]:
-    seen = (
-        (finding.created_at, f"first seen: {finding.title or finding.type}"),
-        (finding.updated_at, f"last seen, {finding.count} times in all"),
-    )
-    told: set[str] = set()
-    for at, what in seen:
-        if at and (text := _instant(at)) not in told:
-            told.add(text)
-            yield Moment(text, Actor.ATTACKER, what, "finding", "finding", finding.id)
+def _of_finding(finding: Finding, events: Sequence[Mapping[str, Any]]) -> Iterator[Moment]:
+    """Yield what the finding says about times: seen by its own words, else when it was made."""
+    what = finding.title or finding.type
+    seen: dict[str, str] = {}
+    for event in events:
+        if event.get("finding_id") == finding.id and event["timestamp_desc"] in _SEEN:
+            seen.setdefault(event["datetime"], _SEEN[event["timestamp_desc"]])
+    for at, word in seen.items():
+        often = f", {finding.count} times in all" if word == "last seen" else ""
+        yield Moment(at, Actor.ATTACKER, f"{word}: {what}{often}", "finding", "finding", finding.id)
+    if finding.created_at:
+        yield Moment(
+            _instant(finding.created_at), Actor.AWS, f"finding made: {finding.type}", "finding", "finding",
+            finding.id,
+        )  # fmt: skip
 
 
 def _instant(value: datetime | str) -> str:
@@ -106,7 +118,6 @@ def _of_journal(records: Sequence[Record], titles: Mapping[str, str]) -> Iterato
     for record in records:
         reference = f"{record.run_id}/{record.seq}"
         yield from _of_record(record, titles, reference)
-        yield from _of_trail(record)
 
 
 def _of_record(record: Record, titles: Mapping[str, str], reference: str) -> Iterator[Moment]:
@@ -159,16 +170,18 @@ def _of_step(record: Record, title: str, reference: str) -> Moment:
     return Moment(record.at, Actor.RUNNER, what, record.kind, "journal", reference, record.path, good)
 
 
-def _of_trail(record: Record) -> Iterator[Moment]:
-    """Yield what a step has read in CloudTrail about the principal."""
-    if record.kind != "step_verified":
-        return
-    outputs = record.body.get("outputs")
-    events = outputs.get("events") if isinstance(outputs, Mapping) else None
-    for event in events if isinstance(events, list) else ():
-        if isinstance(event, Mapping) and event.get("event_time") and event.get("event_name"):
-            yield Moment(
-                _instant(str(event["event_time"])), Actor.ATTACKER,
-                f"{event['event_name']} by {event.get('principal') or 'the principal'}", "cloudtrail_event",
-                "cloudtrail", str(event.get("event_id", "")),
-            )  # fmt: skip
+def _of_trails(events: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
+    """Yield the attacker's calls by CloudTrail; the same call again and again is one moment."""
+    calls: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        if event["actor"] == ATTACKER and "file" in event:
+            error = f", refused: {event['error']}" if event.get("error") else ""
+            calls.setdefault(f"{event['message']}{error}", []).append(event)
+    for what, found in calls.items():
+        found.sort(key=lambda event: str(event["datetime"]))
+        first, last = found[0], found[-1]
+        often = f" ({len(found):,} times until {last['datetime'][:19]}Z)" if len(found) > 1 else ""
+        yield Moment(
+            first["datetime"], Actor.ATTACKER, f"{what}{often}", "cloudtrail_event", "cloudtrail",
+            str(first.get("request_id") or first["file"]),
+        )  # fmt: skip
