@@ -118,7 +118,7 @@ def build_role(place: Place, role_name: str) -> Any:
         return known
     path = next((path for prefix, path in _PROTECTED_PATHS.items() if role_name.startswith(prefix)), "/")
     role = create_role(place.account, role_name, _EC2_TRUST, path=path)
-    role.put_policy("work", _allow("s3:GetObject", "s3:ListBucket"))
+    role.put_policy("work", _allow("s3:GetObject", "s3:ListBucket", "s3:PutObject"))
     return role
 
 

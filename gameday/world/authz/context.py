@@ -60,8 +60,9 @@ def _of_resource(resource: str) -> Iterator[tuple[str, str]]:
     parts = resource.split(":", 5)
     if len(parts) < 6:  # noqa: PLR2004 - the parts of an ARN
         return
-    if parts[4].isdigit():
-        yield "aws:ResourceAccount", parts[4]
+    owner = seam.bucket_owner(parts[5].partition("/")[0]) if parts[2] == "s3" else parts[4]
+    if owner.isdigit():
+        yield "aws:ResourceAccount", owner
     if parts[2] == "ec2" and parts[4].isdigit():
         ident = parts[5].rpartition("/")[2]
         for tag in seam.ec2(parts[4], parts[3]).tags.get(ident, {}).items():

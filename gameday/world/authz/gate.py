@@ -211,15 +211,8 @@ def _owner_account(resource: str) -> str:
     if len(parts) < 6:  # noqa: PLR2004 - the parts of an ARN
         return ""
     if parts[2] == "s3" and not parts[4]:
-        return _bucket_owner(parts[5].partition("/")[0])
+        return seam.bucket_owner(parts[5].partition("/")[0])
     return parts[4] if parts[4].isdigit() and parts[2] in _WITH_POLICIES else ""
-
-
-def _bucket_owner(name: str) -> str:
-    for account in seam.s3_accounts():
-        if name in seam.s3(account).buckets:
-            return account
-    return ""
 
 
 def _is_customer_key(resource: str) -> bool:
@@ -235,6 +228,6 @@ def _resource_policy(resource: str) -> str | None:
     if not resource.startswith("arn:aws:s3:::"):
         return None
     name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    owner = _bucket_owner(name)
+    owner = seam.bucket_owner(name)
     policy = seam.s3(owner).buckets[name].policy if owner else None
     return policy.decode() if isinstance(policy, bytes) else policy
