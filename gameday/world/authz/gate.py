@@ -31,6 +31,9 @@ _WITH_POLICIES: Final = frozenset({"kms", "iam"})
 """Services whose resources have policies here; what EC2 and RDS share, they share by attributes."""
 _EVERYTHING: Final = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 _ROLE: Final = re.compile(r"arn:[^:]+:iam::(?P<account>[0-9]{12}):role/(?:.*/)?(?P<name>[^/]+)")
+_ROLE_FIELDS: Final = (
+    "Role", "RoleArn", "ServiceRoleArn", "DeliverLogsPermissionArn", "CloudWatchLogsRoleArn",
+)  # fmt: skip
 _PASSED_TO: Final = {"ec2": "ec2.amazonaws.com", "lambda": "lambda.amazonaws.com", "ssm": "ssm.amazonaws.com"}
 
 
@@ -162,7 +165,23 @@ def _needed(
         source = params["CopySource"]
         text = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else str(source)
         yield "s3:GetObject", (f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}",), {}
+    if action == "secretsmanager:RotateSecret":
+        yield from _invoked(principal, request)
     yield from _passed_roles(principal, request)
+
+
+def _invoked(
+    principal: Principal, request: ApiRequest
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    """Yield the permission to invoke the function that rotates a secret.
+
+    Source: Secrets Manager API reference, RotateSecret.
+    """
+    secrets = seam.backend("secretsmanager", principal.account, request.region).secrets
+    secret = secrets.get(request.params.get("SecretId", ""))
+    function = request.params.get("RotationLambdaARN") or getattr(secret, "rotation_lambda_arn", "")
+    if function:
+        yield "lambda:InvokeFunction", (str(function),), {}
 
 
 def _tags_at_creation(
@@ -198,7 +217,7 @@ def _passed_roles(
     service = _PASSED_TO.get(request.service, f"{request.service}.amazonaws.com")
     if "DeliverLogsPermissionArn" in request.params:
         service = "vpc-flow-logs.amazonaws.com"
-    for field in ("Role", "RoleArn", "ServiceRoleArn", "DeliverLogsPermissionArn"):
+    for field in _ROLE_FIELDS:
         text = request.params.get(field)
         if isinstance(text, str) and _ROLE.fullmatch(text):
             passed.append(text)
