@@ -251,8 +251,8 @@ class LookContext:
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
     local: LocalReads | None = None
     """Reads of the local port; None for actions of AWS."""
-    home_account_id: str = ""
-    """Account of the credentials with which irrunner assumes its roles; empty for local actions."""
+    home_arn: str = ""
+    """Whose credentials irrunner assumes its roles with; empty for local actions."""
 
 
 P = TypeVar("P", bound=Model)

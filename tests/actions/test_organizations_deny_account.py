@@ -169,7 +169,8 @@ def look(management: Any, home: str = "") -> Any:
     where = Where("aws", ACCOUNT, "us-east-1", None, None, None)
     context = LookContext(
         api=FakeApi({}), forensics=None, where=where, now=NOW, started=NOW, run_id="r", marker="r/s",
-        drill=False, settings=Settings(), management=management, home_account_id=home,
+        drill=False, settings=Settings(), management=management,
+        home_arn=f"arn:aws:sts::{home}:assumed-role/hub/s" if home else "",
     )  # fmt: skip
     return DENY.look(context, params())
 

@@ -26,6 +26,7 @@ from irrunner.actions.contract import (
     Token,
     Where,
 )
+from irrunner.actions.iam.own import account_of_home
 from irrunner.actions.ids import OrganizationTarget, RoleName
 from irrunner.actions.organizations.scp import Template, content_of, exempt_arns, name_of, text_of
 from irrunner.actions.registry import action
@@ -172,7 +173,7 @@ class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
             attached_names=tuple(sorted(policy["Name"] for policy in attached)),
             is_management=own["MasterAccountId"] == params.target_id,
             is_incident=ctx.where.account_id == params.target_id,
-            is_home=ctx.home_account_id == params.target_id,
+            is_home=account_of_home(ctx) == params.target_id,
             enabled=any(kind["Type"] == TYPE and kind["Status"] == "ENABLED" for kind in types),
         )
 
