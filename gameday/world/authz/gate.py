@@ -165,9 +165,30 @@ def _needed(
         source = params["CopySource"]
         text = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else str(source)
         yield "s3:GetObject", (f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}",), {}
+    if action == "ec2:StartInstances":
+        yield from _grants_to_start(principal, request)
     if action == "secretsmanager:RotateSecret":
         yield from _invoked(principal, request)
     yield from _passed_roles(principal, request)
+
+
+def _grants_to_start(
+    principal: Principal, request: ApiRequest
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    """Yield the permission to let EC2 use the customer keys of the volumes of what is started.
+
+    AWS would take the call, and stop the instance again.
+
+    Source: EBS user guide, "Requirements for Amazon EBS encryption", permissions for users.
+    """
+    instances = seam.instances(principal.account, request.region)
+    volumes = seam.ec2(principal.account, request.region).volumes
+    for instance_id in request.params.get("InstanceIds") or ():
+        devices = instances[instance_id].get_block_device_mapping if instance_id in instances else ()
+        found = [volumes[device.volume_id] for _, device in devices if device.volume_id in volumes]
+        for arn in sorted({str(volume.kms_key_id) for volume in found if volume.encrypted}):
+            if _is_customer_key(arn):
+                yield "kms:CreateGrant", (arn,), {"kms:GrantIsForAWSResource": "true"}
 
 
 def _invoked(

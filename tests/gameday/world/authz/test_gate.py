@@ -170,3 +170,15 @@ def test_a_trail_that_writes_to_logs_passes_its_role(world: World, session: Clie
 
     said = because(trail.update_trail, Name="trail", CloudWatchLogsRoleArn=role)
     assert "iam:PassRole" in said
+
+
+def test_starting_a_host_needs_a_grant_on_the_keys_of_its_volumes(world: World, session: Client) -> None:
+    """Without it AWS takes the call, and the host stops again."""
+    instance = [world.resources["instance_id"]]
+    world.client(world.organisation.members[0], "ec2").stop_instances(InstanceIds=instance)
+    world.advance(600)
+
+    said = because(session("ec2", "ec2:StartInstances").start_instances, InstanceIds=instance)
+    assert "kms:CreateGrant" in said
+    may = ["ec2:StartInstances", "kms:CreateGrant"]
+    assert session("ec2", may).start_instances(InstanceIds=instance)["StartingInstances"]
