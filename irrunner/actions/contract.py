@@ -253,6 +253,8 @@ class LookContext:
     """Outputs of verified steps of this run by step id (plain data); for actions that report."""
     local: LocalReads | None = None
     """Reads of the local port; None for actions of AWS."""
+    home_arn: str = ""
+    """Whose credentials irrunner assumes its roles with; empty for local actions."""
 
 
 P = TypeVar("P", bound=Model)

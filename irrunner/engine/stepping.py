@@ -174,6 +174,7 @@ class Binding:
         forensics: ReadApi | None = None
         management: ReadApi | None = None
         local: LocalReads | None = None
+        home = ""
         if self.action.id.startswith(LOCAL_PREFIXES):
             api = _NoCloud()
             local = ReadOnlyPort(self.services.local(facts.run_id))
@@ -183,11 +184,12 @@ class Binding:
             forensics = ReadOnlyApi(session) if session is not None else None
             organisation = self.management()
             management = ReadOnlyApi(organisation) if organisation is not None else None
+            home = self.services.cloud.caller().arn
         return LookContext(
             api=api, forensics=forensics, where=facts.where, now=self.services.clock.now(),
             started=self.started, run_id=facts.run_id, marker=f"{facts.run_id}/{self.path}",
             drill=facts.drill, settings=self.services.settings, planned=self.planned, steps=self.steps,
-            management=management, local=local,
+            management=management, local=local, home_arn=home,
         )  # fmt: skip
 
 

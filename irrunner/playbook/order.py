@@ -18,21 +18,28 @@ from irrunner.playbook.problems import Problem
 from irrunner.playbook.sites import Visit, end_of, expressions_in
 
 Globs: TypeAlias = tuple[str, ...]
+_ISOLATES: Globs = ("aws.ec2.isolate-instance", "aws.ec2.quarantine-subnet")
 _CUTS: Globs = (
-    "aws.ec2.isolate-instance",
+    *_ISOLATES,
     "aws.ec2.stop-*",
     "aws.ec2.terminate-*",
     "aws.ec2.reboot-*",
     "aws.ec2.remove-instance-profile",
+    "aws.ec2.replace-instance-profile",
 )
 """What takes a host's agent, its memory, or its right to upload."""
 _SNAPSHOTS: Globs = ("aws.ebs.snapshot-instance", "aws.ebs.await-snapshots")
+_ACQUIRES: Globs = ("forensics.acquire-volumes",)
+"""Takes snapshots of its own; it is done when they are copied."""
 _KEPT_FROM_GROUP: Globs = (
     "aws.autoscaling.enter-standby",
     "aws.autoscaling.detach-instance",
     "aws.autoscaling.suspend-processes",
 )
 _DEREGISTERED: Globs = ("aws.elb.deregister-instance", "aws.elbv2.deregister-instance")
+_REVOKE = "aws.iam.revoke-role-sessions"
+_RESTRICT = "aws.iam.restrict-role-trust"
+_REVOKE_SOURCE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ RULES: tuple[OrderRule, ...] = (
     OrderRule(
         rule="order-snapshot-before-stop",
         action=("aws.ec2.stop-*", "aws.ec2.terminate-*", "aws.ec2.reboot-*"),
-        after=_SNAPSHOTS,
+        after=(*_SNAPSHOTS, *_ACQUIRES),
         how="certain",
         message="stopping destroys memory and instance stores; take a snapshot before"
         " (aws.ebs.snapshot-instance, then aws.ebs.await-snapshots)",
@@ -85,7 +92,7 @@ RULES: tuple[OrderRule, ...] = (
     ),
     OrderRule(
         rule="order-snapshot-before-isolate",
-        action=("aws.ec2.isolate-instance",),
+        action=_ISOLATES,
         after=("aws.ebs.snapshot-instance",),
         how="earlier",
         given=("aws.ebs.snapshot-instance",),
@@ -119,7 +126,7 @@ RULES: tuple[OrderRule, ...] = (
     OrderRule(
         rule="isolate-without-snapshot",
         action=("aws.ec2.isolate-instance",),
-        after=("aws.ebs.snapshot-instance",),
+        after=("aws.ebs.snapshot-instance", *_ACQUIRES),
         how="anywhere",
         severity="warning",
         message="nothing keeps the host's disks, and Auto Scaling may terminate an isolated host with its"
@@ -128,7 +135,7 @@ RULES: tuple[OrderRule, ...] = (
     ),
     OrderRule(
         rule="order-standby-before-isolate",
-        action=("aws.ec2.isolate-instance", "aws.ec2.stop-*"),
+        action=(*_ISOLATES, "aws.ec2.stop-*"),
         after=_KEPT_FROM_GROUP,
         how="earlier",
         given=_KEPT_FROM_GROUP,
@@ -138,7 +145,7 @@ RULES: tuple[OrderRule, ...] = (
     ),
     OrderRule(
         rule="order-deregister-before-isolate",
-        action=("aws.ec2.isolate-instance", "aws.ec2.stop-*"),
+        action=(*_ISOLATES, "aws.ec2.stop-*"),
         after=_DEREGISTERED,
         how="earlier",
         given=_DEREGISTERED,
@@ -155,7 +162,7 @@ RULES: tuple[OrderRule, ...] = (
         given=("aws.ec2.isolate-instance", "aws.ec2.*-instance-profile"),
         message="the instance fetches new sessions from IMDS at once, isolated or not; take its profile off"
         " before sessions are revoked (aws.ec2.remove-instance-profile, aws.ec2.replace-instance-profile)",
-        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html",
+        source=_REVOKE_SOURCE,
     ),
     OrderRule(
         rule="order-copy-after-snapshot",
@@ -165,6 +172,39 @@ RULES: tuple[OrderRule, ...] = (
         message="CopySnapshot needs a completed snapshot; put aws.ebs.snapshot-instance or"
         " aws.ebs.await-snapshots before",
         source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopySnapshot.html",
+    ),
+    OrderRule(
+        rule="order-lock-before-copy",
+        action=("aws.ebs.copy-to-forensics", "aws.ebs.share-*"),
+        after=("aws.ebs.lock-snapshots",),
+        how="earlier",
+        given=("aws.ebs.lock-snapshots",),
+        severity="warning",
+        message="until its copy is complete, whoever is in the account can delete the snapshot; lock it"
+        " before (aws.ebs.lock-snapshots takes pending ones, too), or write `exempt: reason`",
+        source="https://docs.aws.amazon.com/ebs/latest/userguide/ebs-snapshot-lock.html",
+    ),
+    OrderRule(
+        rule="order-door-before-revoke",
+        action=(_REVOKE,),
+        after=(_RESTRICT,),
+        how="earlier",
+        given=(_RESTRICT,),
+        severity="warning",
+        message="whoever may still assume the role gets a session newer than the cut-off; restrict its trust"
+        " before (aws.iam.restrict-role-trust), or revoke once more after it and write `exempt: reason` here",
+        source=_REVOKE_SOURCE,
+    ),
+    OrderRule(
+        rule="order-assignment-before-revoke",
+        action=("aws.sso-admin.revoke-permission-set-sessions",),
+        after=("aws.sso-admin.remove-account-assignment",),
+        how="earlier",
+        given=("aws.sso-admin.remove-account-assignment",),
+        severity="warning",
+        message="who is still assigned signs in again, into a session newer than the cut-off; remove the"
+        " assignment before (aws.sso-admin.remove-account-assignment), or write `exempt: reason`",
+        source="https://docs.aws.amazon.com/singlesignon/latest/userguide/useraccess.html",
     ),
     OrderRule(
         rule="order-await-after-snapshot",
@@ -187,8 +227,6 @@ RULES: tuple[OrderRule, ...] = (
         "id_credentials_temp_control-access_disable-perms.html",
     ),
 )
-_REVOKE = "aws.iam.revoke-role-sessions"
-_REVOKE_SOURCE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"
 
 
 def check_order(

@@ -97,6 +97,7 @@ class Driver:
     steps: Mapping[str, Any] = field(default_factory=dict)
     reads: Any = None
     """The local port of looks."""
+    home_arn: str = ""
 
     def context(self, api: Any) -> LookContext:
         """Return what a look may use."""
@@ -112,6 +113,7 @@ class Driver:
             settings=self.settings,
             steps=self.steps,
             local=self.reads,
+            home_arn=self.home_arn,
         )
 
     def start(self, action: AnyAction, params: Model, api: Any, *, within_s: float = 600) -> StepRun:

@@ -67,24 +67,35 @@ def test_says_what_goes_with_it_and_what_is_not_cut() -> None:
     assert [text for text in decision.warnings if "between hosts of the subnet itself" in text]
 
 
-def test_an_acl_that_somebody_opened_is_closed_before_use() -> None:
-    """A deny-all ACL is never trusted by its tag."""
-    decision = ACTION.decide(PARAMS, state_of(acl("acl-1", ALLOW), acl("acl-q", ALLOW, DENY)))
+def test_an_open_acl_is_neither_trusted_nor_closed_for_its_tag(driver: Any, moto_api: Any, host: Any) -> None:
+    """Who may tag can call any ACL a quarantine: to close it would cut off whoever is behind it."""
+    (described,) = moto_api.call(
+        "ec2:DescribeNetworkAcls", Filters=[{"Name": "association.subnet-id", "Values": [host.subnet_id]}]
+    )["NetworkAcls"]
+    opened = moto_api.call("ec2:CreateNetworkAcl", VpcId=described["VpcId"])["NetworkAcl"]["NetworkAclId"]
+    tag = {"Key": "irrunner:purpose", "Value": "quarantine"}
+    moto_api.call("ec2:CreateTags", Resources=[opened], Tags=[tag])
+    moto_api.call(
+        "ec2:CreateNetworkAclEntry", NetworkAclId=opened, RuleNumber=100, Protocol="-1", RuleAction="allow",
+        Egress=False, CidrBlock="0.0.0.0/0",
+    )  # fmt: skip
+    driven = driver.run(ACTION, QuarantineSubnetParams(subnet_id=host.subnet_id), moto_api)
 
-    assert isinstance(decision, Act)
-    assert [call.operation for call in decision.calls] == [
-        "ec2:DeleteNetworkAclEntry",
-        "ec2:ReplaceNetworkAclAssociation",
-    ]
+    (kept,) = moto_api.call("ec2:DescribeNetworkAcls", NetworkAclIds=[opened])["NetworkAcls"]
+    assert driven.done.outcome is Outcome.APPLIED
+    assert driven.done.outputs["network_acl_id"] != opened
+    assert [entry["RuleNumber"] for entry in kept["Entries"] if entry["RuleAction"] == "allow"] == [100]
 
 
 def test_a_quarantine_that_was_opened_is_no_quarantine() -> None:
-    """The subnet is where it should be, and still open: only the entry is deleted."""
-    opened = acl("acl-q", ALLOW, DENY)
-    decision = ACTION.decide(PARAMS, state_of(opened, opened))
+    """The subnet is behind an ACL of ours that lets traffic through: it gets another one."""
+    decision = ACTION.decide(PARAMS, state_of(acl("acl-q", ALLOW, DENY)))
 
     assert isinstance(decision, Act)
-    assert [call.operation for call in decision.calls] == ["ec2:DeleteNetworkAclEntry"]
+    assert [call.operation for call in decision.calls] == [
+        "ec2:CreateNetworkAcl",
+        "ec2:ReplaceNetworkAclAssociation",
+    ]
 
 
 def test_a_shared_vpc_is_refused() -> None:

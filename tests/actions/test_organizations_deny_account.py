@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -75,6 +76,22 @@ class TestPolicies:
 
         assert len(text_of(content_of(template, "aws-us-gov", exempt))) <= SIZE_LIMIT
 
+    def test_a_break_glass_role_of_identity_center_is_known_by_its_path(self) -> None:
+        """Its ARN has one, with a Region or without: by its name alone it would be locked out."""
+        name = "AWSReservedSSO_BreakGlass_0123456789abcdef"
+        (_, found) = exempt_arns("aws", "irrunner-responder", None, [name])
+        for region in ("", "eu-central-1/"):
+            arn = f"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/{region}{name}"
+            assert fnmatchcase(arn, found)
+        assert not fnmatchcase(f"arn:aws:iam::111122223333:role/{name}", found)
+
+    def test_identity_center_roles_fit_the_quota_too(self) -> None:
+        """Their ARNs are longer."""
+        names = [f"AWSReservedSSO_{n}{'x' * 31}_0123456789abcdef" for n in range(10)]
+        exempt = exempt_arns("aws-us-gov", "r" * 64, ("9" * 12, "f" * 64), names)
+
+        assert len(text_of(content_of("deny-destruction", "aws-us-gov", exempt))) <= SIZE_LIMIT
+
     def test_the_name_tells_content_apart(self) -> None:
         """Other exemptions are another policy; the same are the same."""
         one, same = (content_of("deny-root", "aws", EXEMPT) for _ in range(2))
@@ -107,6 +124,7 @@ class TestDecisions:
             (params(), state(enabled=False), "not switched on"),
             (params("all-but-responder", UNIT), state("all-but-responder", UNIT), "locked out"),
             (params("all-but-responder", "9" * 12), state("all-but-responder", "9" * 12), "locked out"),
+            (params("all-but-responder"), state("all-but-responder", is_home=True), "run it from another"),
             (params(), state(policy_id="p-1", found={"Statement": []}), "somebody has changed"),
             (params(), state(attached_names=tuple("abcde")[:MOST_ATTACHED]), "detach one of a, b"),
         ],
@@ -146,12 +164,13 @@ class TestDecisions:
         assert (DENY.risk, DENY.undo) == (Risk.DISRUPTIVE, UndoPolicy.RELEASE)
 
 
-def look(management: Any) -> Any:
+def look(management: Any, home: str = "") -> Any:
     """Look at an account."""
     where = Where("aws", ACCOUNT, "us-east-1", None, None, None)
     context = LookContext(
         api=FakeApi({}), forensics=None, where=where, now=NOW, started=NOW, run_id="r", marker="r/s",
         drill=False, settings=Settings(), management=management,
+        home_arn=f"arn:aws:sts::{home}:assumed-role/hub/s" if home else "",
     )  # fmt: skip
     return DENY.look(context, params())
 
@@ -163,18 +182,34 @@ def test_without_the_management_account_it_is_denied_with_a_hint() -> None:
     assert "management.account_id" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", json.dumps("x")])
-def test_a_policy_that_is_no_document_counts_as_changed(content: str) -> None:
-    """What cannot be read is not ours."""
-    exempt = exempt_arns("aws", "irrunner-responder", None, [])
-    name = name_of("deny-destruction", content_of("deny-destruction", "aws", exempt))
-    api = FakeApi(
+def organization(**answers: Any) -> FakeApi:
+    """An organisation without policies."""
+    return FakeApi(
         {
             "organizations:DescribeOrganization": lambda: {"Organization": {"MasterAccountId": "1"}},
             "organizations:ListRoots": lambda: {
                 "Roots": [{"PolicyTypes": [{"Type": "SERVICE_CONTROL_POLICY", "Status": "ENABLED"}]}]
             },
             "organizations:ListPoliciesForTarget": lambda **_: {"Policies": []},
+            "organizations:ListPolicies": lambda **_: {"Policies": []},
+            **answers,
+        }
+    )
+
+
+def test_a_look_tells_the_account_that_irrunner_runs_from() -> None:
+    """Its identity there assumes all roles: denied that, it is locked out of everything."""
+    assert look(organization(), home=ACCOUNT).is_home
+    assert not look(organization(), home="999999999999").is_home
+
+
+@pytest.mark.parametrize("content", ["{", "[]", json.dumps("x")])
+def test_a_policy_that_is_no_document_counts_as_changed(content: str) -> None:
+    """What cannot be read is not ours."""
+    exempt = exempt_arns("aws", "irrunner-responder", None, [])
+    name = name_of("deny-destruction", content_of("deny-destruction", "aws", exempt))
+    api = organization(
+        **{
             "organizations:ListPolicies": lambda **_: {"Policies": [{"Id": "p-1", "Name": name}]},
             "organizations:DescribePolicy": lambda **_: {"Policy": {"Content": content}},
         }

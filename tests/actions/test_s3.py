@@ -21,6 +21,8 @@ from irrunner.actions.s3.deny_access import (
 from irrunner.actions.s3.policy import canonical, parsed
 from irrunner.actions.s3.versioning import EnableVersioning, VersioningState
 from irrunner.actions.undo import view_undo
+from irrunner.errors import TargetNotFound
+from irrunner.settings import Settings
 from irrunner.testing import FakeApi
 
 ACCOUNT = "123456789012"
@@ -153,6 +155,7 @@ def test_everyone_but_leaves_us_in() -> None:
     [
         (NAMED.model_copy(update={"principals": (OWN,)}), {}, "irrunner's own role"),
         (NAMED.model_copy(update={"account_ids": (ACCOUNT,)}), {}, "owns the bucket"),
+        (NAMED, {"protected": MALLORY}, "protected by the configuration"),
         (NAMED, {"unreadable": "is not the JSON that S3 takes"}, "not edited by a machine"),
         (NAMED, {"public_refused": True}, "deny before blocking"),
         (NAMED, {"policy": {"Statement": [{"Sid": "x" * 20_400}]}}, "20480"),
@@ -166,6 +169,25 @@ def test_dangerous_and_impossible_changes_are_refused(
 
     assert isinstance(decision, Refused)
     assert because in decision.reason
+
+
+def test_a_caller_whom_the_configuration_protects_is_not_denied(driver: Any) -> None:
+    """A finding may name the break-glass role; its bucket is not what is protected."""
+    driver.settings = Settings(protected=("*:role/break-glass",))
+    asked = DenyBucketAccessParams(bucket_name="acme-data", principals=(BREAK_GLASS,))
+
+    assert DENY.look(driver.context(no_policy()), asked).protected == BREAK_GLASS
+    assert DENY.look(driver.context(no_policy()), NAMED).protected == ""
+
+
+def no_policy() -> FakeApi:
+    """A bucket without policy and settings."""
+
+    def absent(**_: Any) -> Any:
+        raise TargetNotFound("none", aws_code="NoSuchBucketPolicy")
+
+    operations = ("s3:GetBucketPolicy", "s3:GetPublicAccessBlock", "s3:GetBucketPolicyStatus")
+    return FakeApi(dict.fromkeys((*operations, "s3control:GetPublicAccessBlock"), absent))
 
 
 def test_a_deny_that_is_there_is_settled_even_where_s3_would_refuse_it_now() -> None:

@@ -25,6 +25,15 @@ STANDBY = f"- {{id: standby, uses: aws.autoscaling.enter-standby, {WITH}}}\n"
 HOLD = "- {id: hold, uses: aws.autoscaling.suspend-processes, with: {instance_id: i-1}}\n"
 TARGETS = f"- {{id: targets, uses: aws.elbv2.deregister-instance, {WITH}}}\n"
 CLASSIC = f"- {{id: classic, uses: aws.elb.deregister-instance, {WITH}}}\n"
+LOCK = "- {id: lock, uses: aws.ebs.lock-snapshots, with: {snapshot_ids: [snap-1]}}\n"
+COPY = "- {id: copy, uses: aws.ebs.copy-to-forensics, with: {snapshot_id: snap-1}}\n"
+SUBNET = "- {id: subnet, uses: aws.ec2.quarantine-subnet, with: {subnet_id: subnet-1}}\n"
+ACQUIRE = "- {id: acquire, uses: forensics.acquire-volumes, with: {instance_ids: [i-1]}}\n"
+DENIED = f"- {{id: denied, uses: aws.ec2.replace-instance-profile, {WITH}}}\n"
+DOOR = "- {id: door, uses: aws.iam.restrict-role-trust, with: {role_name: web}}\n"
+REVOKE = "- {id: revoke, uses: aws.iam.revoke-role-sessions, with: {role_name: web}}\n"
+ASSIGNED = "- {id: assigned, uses: aws.sso-admin.remove-account-assignment, with: {role_name: web}}\n"
+SIGNED_IN = "- {id: sso, uses: aws.sso-admin.revoke-permission-set-sessions, with: {role_name: web}}\n"
 STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
 
 
@@ -52,6 +61,38 @@ STOP = f"- {{id: stop, uses: aws.ec2.stop-instance, {WITH}}}\n"
 def test_what_is_in_order(problems: Callable[[str], list[Problem]], body: str) -> None:
     """What comes first on every way, is made sure of by a condition, or has a reason, is no problem."""
     assert problems(body) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "severity"),
+    [
+        (DENIED + MEMORY, "order-memory-before-cut", "error"),
+        (SUBNET + TRIAGE, "order-triage-before-cut", "error"),
+        (SUBNET + SNAPSHOT, "order-snapshot-before-isolate", "error"),
+        (SUBNET + STANDBY, "order-standby-before-isolate", "error"),
+        (SUBNET + TARGETS, "order-deregister-before-isolate", "error"),
+        (SNAPSHOT + COPY + LOCK, "order-lock-before-copy", "warning"),
+        (REVOKE + DOOR, "order-door-before-revoke", "warning"),
+        (SIGNED_IN + ASSIGNED, "order-assignment-before-revoke", "warning"),
+    ],
+)
+def test_what_comes_too_early(
+    problems: Callable[[str], list[Problem]], body: str, rule: str, severity: str
+) -> None:
+    """A way to upload that is gone, a subnet that is cut, a snapshot not locked yet, a door left open."""
+    found = [(problem.rule, problem.severity) for problem in problems(body)]
+
+    assert (rule, severity) in found
+
+
+@pytest.mark.parametrize(
+    "body", [ACQUIRE + STOP, ISOLATE + ACQUIRE, SNAPSHOT + LOCK + COPY, DOOR + REVOKE, ASSIGNED + SIGNED_IN]
+)
+def test_what_is_in_order_with_newer_actions(problems: Callable[[str], list[Problem]], body: str) -> None:
+    """An acquisition takes snapshots too; what is locked and shut comes first."""
+    rules = {rule.rule for rule in RULES}
+
+    assert [problem for problem in problems(body) if problem.rule in rules] == []
 
 
 @pytest.mark.parametrize("keeper", [STANDBY, HOLD])

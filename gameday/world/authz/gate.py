@@ -15,7 +15,7 @@ from gameday.world import keys, seam
 from gameday.world.authz import scps
 from gameday.world.authz.context import context_of
 from gameday.world.authz.evaluate import Asked, Caller, Policies, Verdict, evaluate
-from gameday.world.authz.names import bucket_owner, named, owner_with_policies
+from gameday.world.authz.names import named, owner_with_policies
 from gameday.world.authz.resources import resources_of
 from gameday.world.identity import Principal, owner_of
 from gameday.world.protocol import ApiRequest
@@ -29,6 +29,9 @@ BY_THEIR_OWN_LAYER: Final = frozenset({"sts:AssumeRole"})
 
 _EVERYTHING: Final = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 _ROLE: Final = re.compile(r"arn:[^:]+:iam::(?P<account>[0-9]{12}):role/(?:.*/)?(?P<name>[^/]+)")
+_ROLE_FIELDS: Final = (
+    "Role", "RoleArn", "ServiceRoleArn", "DeliverLogsPermissionArn", "CloudWatchLogsRoleArn",
+)  # fmt: skip
 _PASSED_TO: Final = {"ec2": "ec2.amazonaws.com", "lambda": "lambda.amazonaws.com", "ssm": "ssm.amazonaws.com"}
 
 
@@ -160,7 +163,44 @@ def _needed(
         source = params["CopySource"]
         text = f"{source['Bucket']}/{source['Key']}" if isinstance(source, Mapping) else str(source)
         yield "s3:GetObject", (f"arn:aws:s3:::{text.lstrip('/').partition('?')[0]}",), {}
+    if action == "ec2:StartInstances":
+        yield from _grants_to_start(principal, request)
+    if action == "secretsmanager:RotateSecret":
+        yield from _invoked(principal, request)
     yield from _passed_roles(principal, request)
+
+
+def _grants_to_start(
+    principal: Principal, request: ApiRequest
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    """Yield the permission to let EC2 use the customer keys of the volumes of what is started.
+
+    AWS would take the call, and stop the instance again.
+
+    Source: EBS user guide, "Requirements for Amazon EBS encryption", permissions for users.
+    """
+    instances = seam.instances(principal.account, request.region)
+    volumes = seam.ec2(principal.account, request.region).volumes
+    for instance_id in request.params.get("InstanceIds") or ():
+        devices = instances[instance_id].get_block_device_mapping if instance_id in instances else ()
+        found = [volumes[device.volume_id] for _, device in devices if device.volume_id in volumes]
+        for arn in sorted({str(volume.kms_key_id) for volume in found if volume.encrypted}):
+            if _is_customer_key(arn):
+                yield "kms:CreateGrant", (arn,), {"kms:GrantIsForAWSResource": "true"}
+
+
+def _invoked(
+    principal: Principal, request: ApiRequest
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    """Yield the permission to invoke the function that rotates a secret.
+
+    Source: Secrets Manager API reference, RotateSecret.
+    """
+    secrets = seam.backend("secretsmanager", principal.account, request.region).secrets
+    secret = secrets.get(request.params.get("SecretId", ""))
+    function = request.params.get("RotationLambdaARN") or getattr(secret, "rotation_lambda_arn", "")
+    if function:
+        yield "lambda:InvokeFunction", (str(function),), {}
 
 
 def _tags_at_creation(
@@ -196,7 +236,7 @@ def _passed_roles(
     service = _PASSED_TO.get(request.service, f"{request.service}.amazonaws.com")
     if "DeliverLogsPermissionArn" in request.params:
         service = "vpc-flow-logs.amazonaws.com"
-    for field in ("Role", "RoleArn", "ServiceRoleArn", "DeliverLogsPermissionArn"):
+    for field in _ROLE_FIELDS:
         text = request.params.get(field)
         if isinstance(text, str) and _ROLE.fullmatch(text):
             passed.append(text)
@@ -217,6 +257,6 @@ def _resource_policy(resource: str) -> str | None:
     if not resource.startswith("arn:aws:s3:::"):
         return None
     name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    owner = bucket_owner(name)
+    owner = seam.bucket_owner(name)
     policy = seam.s3(owner).buckets[name].policy if owner else None
     return policy.decode() if isinstance(policy, bytes) else policy

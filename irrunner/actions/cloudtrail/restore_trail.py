@@ -143,6 +143,15 @@ class RestoreTrailOutputs(Model):
             for use in ("act", "undo")
             for operation in ("UpdateTrail", "PutEventSelectors")
         ),
+        *(
+            Permission(
+                "iam:PassRole",
+                "arn:{partition}:iam::{account}:role/*",
+                use=use,
+                conditions={"StringEquals": {"iam:PassedToService": "cloudtrail.amazonaws.com"}},
+            )
+            for use in ("act", "undo")
+        ),
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Puts back the settings from before, which may be the attacker's: for a wrong restore.",

@@ -242,10 +242,16 @@ class EnableFlowLogs(Action[EnableFlowLogsParams, EnableFlowLogsState]):
                 summary=f"Delete {name}; what it has recorded stays",
                 before=name,
                 after=None,
+                unprocessed=UNPROCESSED,
             ),
         )
 
 
+UNPROCESSED: Final = "Unsuccessful[].Error.Code"
+"""EC2 answers 200 where it made, or deleted, no flow log.
+
+Source: EC2 API reference, CreateFlowLogs and DeleteFlowLogs, Unsuccessful.
+"""
 LATER: Final = "the first records come after some minutes, and none of the time before"
 
 
@@ -294,6 +300,7 @@ def _create(params: EnableFlowLogsParams, state: EnableFlowLogsState, place: str
         summary=f"Record {params.traffic} traffic of {state.resource_id} in {place}{must}",
         before=None,
         after=place,
+        unprocessed=UNPROCESSED,
     )
 
 

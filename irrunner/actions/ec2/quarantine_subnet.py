@@ -25,9 +25,9 @@ from irrunner.actions.ec2.acls import (
     DESCRIBE_ACLS,
     VPC_GUIDE,
     Acl,
+    AclEntry,
     acls_of_subnets,
     acls_where,
-    direction,
     subnet_arn,
 )
 from irrunner.actions.ec2.instances import API_REFERENCE, instance_arn
@@ -113,7 +113,6 @@ class QuarantineSubnetOutputs(Model):
             use="act",
             conditions={"StringEquals": {"ec2:CreateAction": "CreateNetworkAcl"}},
         ),
-        Permission("ec2:DeleteNetworkAclEntry", ACLS, use="act"),
         Permission("ec2:ReplaceNetworkAclAssociation", ACLS, use="act"),
         Permission("ec2:ReplaceNetworkAclAssociation", _SUBNETS, use="act"),
         Permission("ec2:ReplaceNetworkAclAssociation", ACLS, use="undo"),
@@ -154,7 +153,7 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
         )
 
     def decide(self, params: QuarantineSubnetParams, state: QuarantineSubnetState) -> Decision:
-        """Close the ACL, then move the subnet."""
+        """Move the subnet behind the ACL."""
         if state.acl.owner_id not in (state.account_id, ""):
             return Refused(
                 f"{state.subnet_id} belongs to account {state.acl.owner_id} (a shared VPC): only its owner "
@@ -165,13 +164,11 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
                 f"{state.protected} is in {state.subnet_id} and protected by the configuration (protected:): "
                 "isolate the instance instead"
             )
-        if not any(entry.allow for entry in state.acl.entries):
+        if not any(map(_allows, state.acl.entries)):
             return Settled(_outputs(params, state, state.acl.network_acl_id), tuple(_warnings(params, state)))
-        wanted: str | Token = state.quarantine.network_acl_id if state.quarantine else QUARANTINE_ACL
-        calls = tuple(_reopened(state.quarantine)) if state.quarantine else (_create(state.acl.vpc_id),)
-        if wanted != state.acl.network_acl_id:
-            calls += (_replace(state, wanted),)
-        return Act(calls)
+        if state.quarantine is not None:
+            return Act((_replace(state, state.quarantine.network_acl_id),))
+        return Act((_create(state.acl.vpc_id), _replace(state, QUARANTINE_ACL)))
 
     def foresee(
         self, params: QuarantineSubnetParams, state: QuarantineSubnetState, step: str
@@ -180,7 +177,7 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
         del step
         if isinstance(self.decide(params, state), Refused):
             return PlannedOutputs({})
-        closed = not any(entry.allow for entry in state.acl.entries)
+        closed = not any(map(_allows, state.acl.entries))
         acl = state.acl if closed else state.quarantine
         acl_id = acl.network_acl_id if acl else str(QUARANTINE_ACL)
         return PlannedOutputs(_outputs(params, state, acl_id).model_dump(mode="json"))
@@ -202,7 +199,16 @@ class QuarantineSubnet(Action[QuarantineSubnetParams, QuarantineSubnetState]):
 
 
 def _is_ours(acl: Acl) -> bool:
-    return not acl.default and PURPOSE.items() <= acl.tags.items()
+    """Return whether an ACL is fit for quarantine.
+
+    The tag alone proves nothing, for whoever may tag can put it on the ACL of others: one that lets anything
+    through is neither used nor closed, and another is made.
+    """
+    return not acl.default and PURPOSE.items() <= acl.tags.items() and not any(map(_allows, acl.entries))
+
+
+def _allows(entry: AclEntry) -> bool:
+    return entry.allow
 
 
 def _neighbour(described: Mapping[str, Any]) -> Neighbour:
@@ -241,22 +247,6 @@ def _create(vpc_id: str) -> Call:
         reversible=False,
         yields={QUARANTINE_ACL.name: "NetworkAcl.NetworkAclId"},
     )
-
-
-def _reopened(acl: Acl) -> Iterator[Call]:
-    """Yield a call for each entry by which somebody opened our ACL."""
-    for entry in acl.entries:
-        if entry.allow:
-            facing = direction(egress=entry.egress)
-            yield Call(
-                "ec2:DeleteNetworkAclEntry",
-                {"NetworkAclId": acl.network_acl_id, "RuleNumber": entry.number, "Egress": entry.egress},
-                target=f"{acl.network_acl_id}/{facing}",
-                summary=f"Delete {facing} entry {entry.number} of {acl.network_acl_id}",
-                before=entry.number,
-                after=None,
-                reversible=False,
-            )
 
 
 def _replace(state: QuarantineSubnetState, wanted: str | Token) -> Call:

@@ -93,6 +93,12 @@ def _switch(operation: str, instance_id: str, summary: str, before: str, after: 
         Permission("ec2:StopInstances", INSTANCE, use="act"),
         Permission("ec2:ModifyInstanceAttribute", INSTANCE, use="undo"),
         Permission("ec2:StartInstances", INSTANCE, use="undo"),
+        Permission(
+            "kms:CreateGrant",
+            "arn:{partition}:kms:{region}:*:key/*",
+            use="undo",
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
     ),
     undo=UndoPolicy.RESTORE,
     undo_note="Starts the instance again; its memory and an auto-assigned public address do not come back.",
@@ -100,6 +106,7 @@ def _switch(operation: str, instance_id: str, summary: str, before: str, after: 
         f"{USER_GUIDE}/Stop_Start.html",
         f"{USER_GUIDE}/ec2-stop-protection.html",
         f"{API_REFERENCE}/API_StopInstances.html",
+        "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
     ),
 )
 class StopInstance(Action[OneInstance, StopState]):

@@ -20,6 +20,7 @@ from irrunner.actions.contract import (
     State,
     Where,
 )
+from irrunner.actions.iam.own import OWN, is_own_user
 from irrunner.actions.ids import AccessKeyId, UserName
 from irrunner.actions.registry import action
 from irrunner.actions.runtime import protected_target
@@ -52,6 +53,8 @@ class DeactivateAccessKeyState(State):
     last_used_region: str = ""
     other_active_keys: tuple[str, ...] = ()
     user_protected: bool = False
+    own: bool = False
+    """Whether irrunner itself runs with the user's keys."""
 
     def footprint(self) -> dict[str, Any]:
         """Return the key's status."""
@@ -118,6 +121,7 @@ class DeactivateAccessKey(Action[DeactivateAccessKeyParams, DeactivateAccessKeyS
                 sorted(other for other, status in statuses.items() if status == "Active" and other != key_id)
             ),
             user_protected=_is_protected(ctx, user_name),
+            own=is_own_user(ctx, user_name),
             **_last_use(answer.get("AccessKeyLastUsed") or {}),
         )
 
@@ -206,6 +210,8 @@ def _refusal(params: DeactivateAccessKeyParams, state: DeactivateAccessKeyState)
         return f"{key_id} belongs to no IAM user: a key of the root user is for its owner to deactivate"
     if params.user_name not in (None, state.user_name):
         return f"{key_id} is a key of {state.user_name}, not of {params.user_name}: check the finding"
+    if state.own:
+        return f"irrunner itself runs with the keys of {state.user_name}: {OWN}"
     if state.user_protected:
         return f"{state.user_name}, whose key {key_id} is, is protected by the configuration (protected:)"
     return None

@@ -12,12 +12,14 @@ from irrunner.actions.contract import (
     LookContext,
     Model,
     PlannedOutputs,
+    Refused,
     Settled,
     State,
     Where,
 )
 from irrunner.actions.iam.console_login import has_password
 from irrunner.actions.iam.documents import Document, inline_policy, on, text_of
+from irrunner.actions.iam.own import OWN, is_own_user
 from irrunner.actions.ids import UserName
 from irrunner.actions.registry import action
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
@@ -55,6 +57,8 @@ class QuarantineUserState(State):
     access_keys: tuple[AccessKey, ...]
     console_password: bool
     mfa_devices: tuple[str, ...]
+    own: bool = False
+    """Whether irrunner itself runs with the user's keys."""
 
     def footprint(self) -> dict[str, Any]:
         """Return the policy of our name."""
@@ -115,10 +119,13 @@ class QuarantineUser(Action[QuarantineUserParams, QuarantineUserState]):
             ),
             console_password=has_password(ctx, name),
             mfa_devices=tuple(sorted(device["SerialNumber"] for device in devices)),
+            own=is_own_user(ctx, name),
         )
 
     def decide(self, params: QuarantineUserParams, state: QuarantineUserState) -> Decision:
         """Put the policy unless exactly it is there."""
+        if state.own:
+            return Refused(f"irrunner itself runs with the keys of {state.user_name}: {OWN}")
         wanted = deny_all()
         if state.policy == wanted:
             warning = f"roles that {state.user_name} assumed before keep their sessions: revoke those too"
@@ -127,7 +134,7 @@ class QuarantineUser(Action[QuarantineUserParams, QuarantineUserState]):
 
     def foresee(self, params: QuarantineUserParams, state: QuarantineUserState, step: str) -> PlannedOutputs:
         """Return the outputs: all of them are known."""
-        return PlannedOutputs(_outputs(state).model_dump(mode="json"))
+        return PlannedOutputs({} if state.own else _outputs(state).model_dump(mode="json"))
 
     def targets(self, params: QuarantineUserParams, where: Where) -> tuple[str, ...]:
         """Return the user."""

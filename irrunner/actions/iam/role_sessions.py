@@ -23,6 +23,7 @@ from irrunner.actions.contract import (
     Where,
 )
 from irrunner.actions.iam.documents import Document, inline_policy, on, text_of
+from irrunner.actions.iam.own import is_own_role
 from irrunner.actions.iam.role_trust import unchangeable
 from irrunner.actions.iam.role_users import USERS_PERMISSIONS, Role, RoleUsers, read_role, read_users
 from irrunner.actions.ids import InstanceId, RoleName
@@ -58,6 +59,8 @@ class RevokeRoleSessionsState(State):
     cut_off: str
     """Sessions issued before this are to be denied, whole seconds, UTC."""
     users: RoleUsers
+    own: bool = False
+    """Whether irrunner itself acts by it."""
 
     def footprint(self) -> dict[str, Any]:
         """Return the policy of our name."""
@@ -116,11 +119,12 @@ class RevokeRoleSessions(Action[RevokeRoleSessionsParams, RevokeRoleSessionsStat
             policy=policy,
             cut_off=cut_off_text(ctx.started + CLOCK_SKEW),
             users=read_users(ctx, role, ctx.settings.regions),
+            own=is_own_role(ctx, params.role_name),
         )
 
     def decide(self, params: RevokeRoleSessionsParams, state: RevokeRoleSessionsState) -> Decision:
         """Put the deny unless one with this or a later cut-off is there."""
-        refusal = unchangeable(state.role)
+        refusal = _refusal(state)
         if refusal:
             return Refused(refusal)
         there = cut_off_of(state.policy)
@@ -133,7 +137,7 @@ class RevokeRoleSessions(Action[RevokeRoleSessionsParams, RevokeRoleSessionsStat
         self, params: RevokeRoleSessionsParams, state: RevokeRoleSessionsState, step: str
     ) -> PlannedOutputs:
         """Return the outputs with the cut-off as of the plan; the run has its own."""
-        if unchangeable(state.role):
+        if _refusal(state):
             return PlannedOutputs({})
         return PlannedOutputs(_outputs(params, state, parse_iso(state.cut_off)).model_dump(mode="json"))
 
@@ -205,6 +209,15 @@ def cut_off_of(policy: Document | None) -> datetime | None:
     except (KeyError, IndexError, TypeError, ValueError):
         return None
     return cut_off if policy == revocation(text) else None
+
+
+def _refusal(state: RevokeRoleSessionsState) -> str | None:
+    if state.own:
+        return (
+            f"irrunner itself acts by {state.role.role_name}: the sessions of this very run would be denied;"
+            " have a person revoke them once the run has ended"
+        )
+    return unchangeable(state.role)
 
 
 def _longest(state: RevokeRoleSessionsState) -> timedelta:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from irrunner.actions.contract import Call, LookContext, Model, Refused, Where
 from irrunner.actions.iam.documents import Document, on, statements_of, text_of
 from irrunner.actions.iam.functions import LIST_FUNCTIONS, functions_of
+from irrunner.actions.iam.own import is_own_role
 from irrunner.actions.iam.role_users import USERS_PERMISSIONS, Role, RoleUsers, read_role, read_users
 from irrunner.actions.ids import RoleName
 from irrunner.actions.registry import action
@@ -41,7 +42,7 @@ class TrustState(ValueState):
     functions_known: bool
     account_id: str
     own: bool
-    """Whether it is a role of irrunner's own."""
+    """Whether irrunner itself acts by it."""
 
 
 class RestrictRoleTrustOutputs(Model):
@@ -90,17 +91,15 @@ class RestrictRoleTrust(SetValue[RestrictRoleTrustParams, TrustState]):
         """Describe the role, its trust policy and who lives on it."""
         role = read_role(ctx, params.role_name)
         functions = functions_of(ctx, role.role_arn)
-        settings = ctx.settings
-        own = {settings.responder_role, settings.forensics.role, settings.management.role}
         return TrustState(
             target=role.role_arn,
             value=role.trust,
             role=role,
-            users=read_users(ctx, role, settings.regions),
+            users=read_users(ctx, role, ctx.settings.regions),
             functions=functions or (),
             functions_known=functions is not None,
             account_id=ctx.where.account_id,
-            own=params.role_name in own,
+            own=is_own_role(ctx, params.role_name),
         )
 
     def refusal(self, params: RestrictRoleTrustParams, state: TrustState) -> Refused | None:

@@ -26,6 +26,7 @@ from irrunner.actions.contract import (
     Token,
     Where,
 )
+from irrunner.actions.iam.own import account_of_home
 from irrunner.actions.ids import OrganizationTarget, RoleName
 from irrunner.actions.organizations.scp import Template, content_of, exempt_arns, name_of, text_of
 from irrunner.actions.registry import action
@@ -91,6 +92,8 @@ class DenyAccountState(State):
     is_management: bool
     is_incident: bool
     """Whether it is the incident's account, in which the responder acts."""
+    is_home: bool = False
+    """Whether irrunner itself runs with an identity of this account."""
     enabled: bool
     """Whether service control policies are switched on in the organisation."""
 
@@ -170,6 +173,7 @@ class DenyAccount(Action[DenyAccountParams, DenyAccountState]):
             attached_names=tuple(sorted(policy["Name"] for policy in attached)),
             is_management=own["MasterAccountId"] == params.target_id,
             is_incident=ctx.where.account_id == params.target_id,
+            is_home=account_of_home(ctx) == params.target_id,
             enabled=any(kind["Type"] == TYPE and kind["Status"] == "ENABLED" for kind in types),
         )
 
@@ -233,17 +237,31 @@ def _refusal(params: DenyAccountParams, state: DenyAccountState) -> str | None:
         return f"{target} is the management account: no service control policy binds it; page its owner"
     if not state.enabled:
         return "service control policies are not switched on in this organisation (EnablePolicyType)"
-    if params.template == "all-but-responder" and not state.is_incident:
-        return (
-            f"{target} is not the incident's account: everything is denied only where the responder role is"
-            " known to work, lest the account that irrunner is run from is locked out"
-        )
+    if locked_out := _lock_out(params, state):
+        return locked_out
     if state.found is not None and state.found != state.content:
         return f"somebody has changed the policy {name} ({state.policy_id}): delete it, and try again"
     if not state.attached and len(state.attached_names) >= MOST_ATTACHED:
         return (
             f"{target} has {len(state.attached_names)} service control policies, the most that AWS allows:"
             f" detach one of {', '.join(state.attached_names)}"
+        )
+    return None
+
+
+def _lock_out(params: DenyAccountParams, state: DenyAccountState) -> str | None:
+    """Return why the policy would keep irrunner itself out, if it would."""
+    if params.template != "all-but-responder":
+        return None
+    if not state.is_incident:
+        return (
+            f"{state.target_id} is not the incident's account: everything is denied only where the responder"
+            " role is known to work, lest the account that irrunner is run from is locked out"
+        )
+    if state.is_home:
+        return (
+            f"irrunner runs with an identity of {state.target_id}, which the policy would not let assume its"
+            " roles: nothing could be undone; run it from another account, or use deny-destruction"
         )
     return None
 

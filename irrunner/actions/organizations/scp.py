@@ -68,10 +68,21 @@ def exempt_arns(
         partition: ``aws``.
         responder: Name of the responder role, which every member account has.
         forensics: Account and name of the forensic role, if there is one.
-        break_glass: Names of roles for people, in every account.
+        break_glass: Names of roles for people, in every account; Identity Center's, too.
     """
-    arns = [f"arn:{partition}:iam::*:role/{name}" for name in dict.fromkeys((responder, *break_glass))]
+    names = dict.fromkeys((responder, *break_glass))
+    arns = [f"arn:{partition}:iam::*:role/{_path_of(name)}{name}" for name in names]
     return [*arns, *([f"arn:{partition}:iam::{forensics[0]}:role/{forensics[1]}"] if forensics else [])]
+
+
+def _path_of(role_name: str) -> str:
+    """Return the path that belongs to a role's ARN, by which a policy knows it.
+
+    Identity Center's roles are under its name, and its Region or not; nobody but AWS can make a role there.
+
+    Source: Identity Center user guide, "Referencing permission sets in resource policies".
+    """
+    return "aws-reserved/*" if role_name.startswith("AWSReservedSSO_") else ""
 
 
 def content_of(template: Template, partition: str, exempt: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from irrunner.actions.contract import Call, LookContext, Model, Permission, Refused, Where
 from irrunner.actions.ids import AccountId, PrincipalArn
 from irrunner.actions.registry import action
+from irrunner.actions.runtime import protected_target
 from irrunner.actions.s3.buckets import (
     API_REFERENCE,
     BUCKET,
@@ -82,6 +83,8 @@ class DenyBucketAccessState(ValueState):
     """The policy is public and S3 refuses to put a public policy."""
     own_roles: tuple[str, ...]
     """ARNs of irrunner's roles, which are never denied."""
+    protected: str = ""
+    """A caller to be denied that the configuration protects, such as a break-glass role."""
 
 
 class DenyBucketAccessOutputs(Model):
@@ -144,6 +147,7 @@ class DenyBucketAccess(SetValue[DenyBucketAccessParams, DenyBucketAccessState]):
             unreadable=unreadable,
             public_refused=exposure.policy_public and exposure.blocks("BlockPublicPolicy"),
             own_roles=tuple(_own_roles(ctx)),
+            protected=protected_target(params.principals, ctx.settings.protected) or "",
         )
 
     def wanted(self, params: DenyBucketAccessParams, state: DenyBucketAccessState) -> dict[str, Any]:
@@ -292,6 +296,8 @@ def _obstacle(params: DenyBucketAccessParams, state: DenyBucketAccessState) -> s
     own = sorted(set(params.principals) & set(state.own_roles))
     if own:
         return f"{own[0]} is irrunner's own role: denied it, nobody could undo this"
+    if state.protected:
+        return f"{state.protected} is protected by the configuration (protected:)"
     if state.account_id in params.account_ids:
         return (
             f"{state.account_id} owns the bucket: denying it as a whole leaves only its root user; deny"

@@ -38,6 +38,11 @@ WARNINGS: Final = (
 )
 _NAMESPACE: Final = uuid.UUID("6f1f8a52-5f0b-5e43-9a57-8b7f6d2b7c11")
 _SECRETS: Final = "arn:{partition}:secretsmanager:{region}:{account}:secret:*"
+_FUNCTIONS: Final = "arn:{partition}:lambda:{region}:{account}:function:*"
+"""Secrets Manager asks whether its caller may invoke the rotation function, whose name a look tells only.
+
+Source: Secrets Manager API reference, RotateSecret: "You also need lambda:InvokeFunction permissions".
+"""
 
 
 class RotateSecretParams(Model):
@@ -87,6 +92,7 @@ class RotateSecretOutputs(Model):
     permissions=(
         Permission("secretsmanager:DescribeSecret", _SECRETS),
         Permission("secretsmanager:RotateSecret", _SECRETS, use="act"),
+        Permission("lambda:InvokeFunction", _FUNCTIONS, use="act"),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="The value of before is known to an intruder, and must not come back; rotate again if need be.",

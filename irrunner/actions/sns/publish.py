@@ -29,6 +29,12 @@ from irrunner.vocabulary import Phase, Risk, Settle, UndoPolicy
 FIFO: Final = ".fifo"
 TOPIC: Final = "{topic_arn}"
 """A topic is often another account's, whose policy must allow the responder role."""
+KEYS: Final = "arn:{partition}:kms:*:*:key/*"
+BY_SNS: Final = {"StringLike": {"kms:ViaService": "sns.*"}}
+"""Who publishes to an encrypted topic must be allowed to use its key, by SNS.
+
+Source: SNS developer guide, "Managing Amazon SNS encryption keys and costs".
+"""
 
 
 class PublishParams(Model):
@@ -66,6 +72,10 @@ class PublishOutputs(Model):
     permissions=(
         Permission("sns:GetTopicAttributes", TOPIC),
         Permission("sns:Publish", TOPIC, use="act"),
+        *(
+            Permission(f"kms:{name}", KEYS, use="act", conditions=BY_SNS)
+            for name in ("Decrypt", "GenerateDataKey*")
+        ),
     ),
     undo=UndoPolicy.NEVER,
     undo_note="A message that was read cannot be taken back.",

@@ -54,19 +54,15 @@ def crowded_subnet(bench: Bench) -> Values:
     return {"subnet_id": bench.resources["subnet_id"]}
 
 
-def reopened(bench: Bench) -> Values:
-    """A deny-all ACL that somebody has opened."""
+def known_quarantine(bench: Bench) -> Values:
+    """A deny-all ACL of an earlier incident."""
     ec2 = bench.client("ec2")
     tags = [
         {"Key": "irrunner:purpose", "Value": "quarantine"},
         {"Key": "Name", "Value": "irrunner-quarantine"},
     ]
-    acl = ec2.create_network_acl(
-        VpcId=bench.resources["vpc_id"], TagSpecifications=[{"ResourceType": "network-acl", "Tags": tags}]
-    )["NetworkAcl"]["NetworkAclId"]
-    ec2.create_network_acl_entry(
-        NetworkAclId=acl, RuleNumber=7, Protocol="-1", RuleAction="allow", Egress=True, CidrBlock="0.0.0.0/0"
-    )
+    specification = {"ResourceType": "network-acl", "Tags": tags}
+    ec2.create_network_acl(VpcId=bench.resources["vpc_id"], TagSpecifications=[specification])
     return crowded_subnet(bench)
 
 
@@ -170,9 +166,8 @@ ROWS = (
         operations=("ec2:CreateNetworkAcl", "ec2:ReplaceNetworkAclAssociation"), drift=other_acl,
     ),
     Row(
-        "aws.ec2.quarantine-subnet", reopened, erase_subnet,
-        operations=("ec2:DeleteNetworkAclEntry", "ec2:ReplaceNetworkAclAssociation"), drift=other_acl,
-        name="reused",
+        "aws.ec2.quarantine-subnet", known_quarantine, erase_subnet,
+        operations=("ec2:ReplaceNetworkAclAssociation",), drift=other_acl, name="reused",
     ),
     Row(
         "aws.ec2.revoke-security-group-rules", exposed, erase_group,

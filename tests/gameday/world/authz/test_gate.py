@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from gameday.world import World, seam
+from gameday.world import World, seam, secrets
 
 Client = Callable[..., Any]
 
@@ -136,3 +136,49 @@ def test_a_policy_of_a_group_counts(world: World) -> None:
     before = identity_policies(user)
     iam.add_user_to_group(GroupName="readers", UserName="alice")
     assert len(identity_policies(user)) == len(before) + 1
+
+
+def test_a_grant_may_be_held_to_the_buckets_of_an_account(world: World, session: Client) -> None:
+    """The ARN of a bucket names no account; AWS knows its owner, and so does aws:ResourceAccount."""
+    account, stranger = world.organisation.members[0], world.organisation.forensics
+    for owner, name in ((account, "own-bucket"), (stranger, "their-bucket")):
+        seam.s3(owner).create_bucket(name, world.region)
+    condition = {"StringEquals": {"aws:ResourceAccount": account}}
+    s3 = session("s3", "s3:ListBucket", Condition=condition)
+
+    assert s3.list_objects_v2(Bucket="own-bucket")["KeyCount"] == 0
+    assert "AccessDenied" in because(s3.list_objects_v2, Bucket="their-bucket")
+
+
+def test_rotating_a_secret_needs_its_function(world: World, session: Client) -> None:
+    """Secrets Manager asks whether the caller may invoke it."""
+    secret = secrets.build_secret(world.organisation.members[0], world.region, "orders")
+    token = "0123456789abcdef0123456789abcdef"
+    asked = {"SecretId": secret, "ClientRequestToken": token}
+
+    said = because(session("secretsmanager", "secretsmanager:RotateSecret").rotate_secret, **asked)
+    assert "lambda:InvokeFunction" in said
+    may = ["secretsmanager:RotateSecret", "lambda:InvokeFunction"]
+    assert session("secretsmanager", may).rotate_secret(**asked)["ARN"] == secret
+
+
+def test_a_trail_that_writes_to_logs_passes_its_role(world: World, session: Client) -> None:
+    """UpdateTrail hands CloudTrail a role, which must be allowed."""
+    account = world.organisation.members[0]
+    role = f"arn:aws:iam::{account}:role/irrunner-responder"
+    trail = session("cloudtrail", "cloudtrail:UpdateTrail")
+
+    said = because(trail.update_trail, Name="trail", CloudWatchLogsRoleArn=role)
+    assert "iam:PassRole" in said
+
+
+def test_starting_a_host_needs_a_grant_on_the_keys_of_its_volumes(world: World, session: Client) -> None:
+    """Without it AWS takes the call, and the host stops again."""
+    instance = [world.resources["instance_id"]]
+    world.client(world.organisation.members[0], "ec2").stop_instances(InstanceIds=instance)
+    world.advance(600)
+
+    said = because(session("ec2", "ec2:StartInstances").start_instances, InstanceIds=instance)
+    assert "kms:CreateGrant" in said
+    may = ["ec2:StartInstances", "kms:CreateGrant"]
+    assert session("ec2", may).start_instances(InstanceIds=instance)["StartingInstances"]
