@@ -97,7 +97,8 @@ def resources_of(action: str, params: Mapping[str, Any], place: Mapping[str, str
     if certain or not types:
         return [(arn,) for arn in dict.fromkeys(certain)] or [("*",)]
     forms = [kind.fill({**place, **filling}) for kind in types for filling in _filled(kind, values) or [{}]]
-    return [tuple(sorted(dict.fromkeys(forms), key=lambda arn: arn.count("*")))]
+    whole = [arn for arn in forms if "*" not in arn]
+    return [tuple(dict.fromkeys(whole or forms))]
 
 
 def _certain(
