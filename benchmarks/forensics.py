@@ -3,9 +3,8 @@
 ``--digest``: the digest of a snapshot against ``hashlib.sha256`` over its blocks in a loop. Blocks come from
 memory, so the network is not measured: what is left is hashing, comparing, and handing to threads.
 
-Run ``python -m benchmarks.forensics`` for all parts (as a module: the script is named like the package); it
-exits with 1 where a floor is missed. A part is a function that prints its rows and returns whether its floor
-is met: add it to :data:`PARTS`.
+Run ``python benchmarks/forensics.py`` for all parts; it exits with 1 where a floor is missed. A part is a
+function that prints its rows and returns whether its floor is met: add it to :data:`PARTS`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,12 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
+
+# Run as a script it lies where `forensics` would be this file: the package is to be found first.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from forensics.digest import BLOCK_BYTES, Progress, SnapshotDigest
 

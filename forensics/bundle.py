@@ -19,7 +19,14 @@ from typing import Any, BinaryIO, Final
 from forensics.archive import Source, write_archive
 from forensics.chain import Chain
 from forensics.collected import Findings, lacking
-from forensics.files import storing, sync_directory
+from forensics.files import (
+    PRIVATE,
+    PRIVATE_DIRECTORY,
+    READ_ONLY,
+    make_private,
+    storing,
+    sync_directory,
+)
 from forensics.page import index_page, read_me
 from forensics.signing import Signer
 from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
@@ -37,7 +44,6 @@ PUBLIC_KEY: Final = "public-key.pem"
 SUMS: Final = "SHA256SUMS"
 UNLISTED: Final = frozenset({MANIFEST, SIGNATURE})
 """All but these are listed in the manifest; the manifest is signed."""
-FILE_MODE: Final = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +133,9 @@ def _add_vault(parts: Parts, files: _Files) -> list[dict[str, Any]]:
     for item in parts.items:
         name = f"vault/{item.name}"
         if parts.vault is None or item.size_bytes > parts.largest_bytes or not is_safe(name):
+            why = "too large" if is_safe(name) else "its name is none in a bundle"
             references.append(
-                {"name": item.name, "why": "too large", "location": item.location, "version": item.version,
+                {"name": item.name, "why": why, "location": item.location, "version": item.version,
                  "sha256": item.sha256, "bytes": item.size_bytes}
             )  # fmt: skip
         else:
@@ -155,7 +162,8 @@ def _ledger_bytes(parts: Parts) -> bytes:
 
 def _timeline(parts: Parts) -> Timeline:
     vault, most = parts.vault, parts.largest_bytes
-    trails = [item for item in parts.items if is_trail(item.name) and item.size_bytes <= most]
+    readable = [item for item in parts.items if is_safe(item.name) and item.size_bytes <= most]
+    trails = [item for item in readable if is_trail(item.name)]
     sources = {item.name: _opener(vault, item) for item in trails} if vault else {}
     collected = [file for file in parts.collected.files if file.size_bytes <= most]
     sources |= {file.named.name: file.open for file in collected if is_trail(file.named.name)}
@@ -214,19 +222,20 @@ def write_bundle(sources: Mapping[str, Source], out: Path) -> None:
 
 
 def _write_zip(sources: Mapping[str, Source], path: Path) -> None:
-    with path.open("xb") as stream:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "wb") as stream:
         write_archive(stream, sources)
         stream.flush()
         os.fsync(stream.fileno())
 
 
 def _write_folder(sources: Mapping[str, Source], folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(PRIVATE_DIRECTORY)
     for name, source in sources.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with source() as content, path.open("xb") as stream:
             shutil.copyfileobj(content, stream, CHUNK_BYTES)
             stream.flush()
             os.fsync(stream.fileno())
-        path.chmod(FILE_MODE)
+        path.chmod(READ_ONLY)

@@ -1,18 +1,19 @@
 """Files that actions stored in the evidence bucket, as the ledger names them: which they are, and whether
 they still are what was stored.
 
-A record of evidence with a SHA-256 and a location ``s3://bucket/key`` names such a file. Every one of them is
+A record of evidence with a location ``s3://bucket/key`` names such a file. Every one of them is
 in a bundle or is told, with the reason: a receiver checks that by the ledger alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
-from forensics.chain import EVIDENCE, Chain
+from forensics.chain import EVIDENCE, Chain, Entry
 from forensics.deposits import VAULT_ID, deposited
 from forensics.s3_objects import S3Api, measured_object, opened_object
 from forensics.vault import is_safe
@@ -25,6 +26,8 @@ BY_DIGEST: Final = "_"
 LOCATION: Final = re.compile(
     r"s3://(?P<bucket>[^/]+)/(?P<key>.+?)(?:\?versionId=(?P<version>[^?]+))?", re.DOTALL
 )
+RECORDED: Final = "evidence.record"
+"""Names what people know of, wherever it is; without a digest there is nothing to compare."""
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,21 +74,69 @@ class Findings:
 def named_files(chain: Chain) -> Iterator[Named]:
     """Yield the stored files that a ledger names, each once for what it is said to be."""
     told: set[tuple[str, str]] = set()
+    names: set[str] = set()
+    located = list(_located(chain))
+    digested = {(bucket, key) for _, sha256, (bucket, key, _) in located if sha256}
+    for record, sha256, (bucket, key, version) in located:
+        location = str(record["body"]["location"]["resource"])
+        if (location, sha256) in told or (not sha256 and (bucket, key) in digested):
+            continue
+        told.add((location, sha256))
+        name = f"{FOLDER}/{bucket}/{key}"
+        if not is_safe(name) or name in names:
+            name = f"{FOLDER}/{BY_DIGEST}/{sha256 or hashlib.sha256(location.encode()).hexdigest()}"
+        names.add(name)
+        yield Named(name, sha256, location, bucket, key, version)
+
+
+def _located(chain: Chain) -> Iterator[tuple[Mapping[str, Any], str, tuple[str, str, str]]]:
+    """Yield records of evidence in S3 with their digest, empty where it has none, and their place."""
     for record in chain.records:
         if record["kind"] != EVIDENCE or str(record["id"]).startswith(VAULT_ID):
             continue
-        sha256, location = str(record["body"]["item"]["sha256"]), str(record["body"]["location"]["resource"])
-        found = LOCATION.fullmatch(location)
-        if found is None or not SHA256.fullmatch(sha256) or (location, sha256) in told:
+        sha256 = str(record["body"]["item"]["sha256"])
+        if not sha256 and record["body"]["action"] == RECORDED:
             continue
-        told.add((location, sha256))
-        bucket, key, version = found["bucket"], found["key"], found["version"] or ""
-        yield Named(_name(bucket, key, version, sha256), sha256, location, bucket, key, version)
+        found = LOCATION.fullmatch(str(record["body"]["location"]["resource"]))
+        if found is not None and (not sha256 or SHA256.fullmatch(sha256)):
+            yield record, sha256, (found["bucket"], found["key"], found["version"] or "")
 
 
-def _name(bucket: str, key: str, version: str, sha256: str) -> str:
-    name = f"{FOLDER}/{bucket}/{key}"
-    return name if is_safe(name) and not version else f"{FOLDER}/{BY_DIGEST}/{sha256}"
+def measured_entries(
+    chain: Chain, buckets: Collection[str], session: Callable[[str], S3Api], user: str, at: str, most: int
+) -> list[Entry]:
+    """Return entries with the digests of files that their action could not compute.
+
+    Hosts and AWS put them there. What cannot be read stays without a digest, and is told as lacking.
+
+    Args:
+        chain: The ledger.
+        buckets: Evidence buckets of its runs.
+        session: Returns a session that reads a bucket.
+        user: Who measures.
+        at: When.
+        most: Larger files are not read where S3 has no checksum of them.
+    """
+    lacking_one = {named.location for named in named_files(chain) if not named.sha256}
+    entries: dict[str, Entry] = {}
+    for record, _, (bucket, key, version) in _located(chain):
+        location = str(record["body"]["location"]["resource"])
+        if location not in lacking_one or bucket not in buckets:
+            continue
+        try:
+            there = measured_object(session(bucket), bucket, key, version, most)
+        except IRRunnerError:
+            continue
+        if there.sha256:
+            body = record["body"]
+            item = {**body["item"], "sha256": there.sha256, "bytes": there.size_bytes}
+            more = f"?versionId={there.version}" if there.version else ""
+            place = {**body["location"], "resource": f"s3://{bucket}/{key}{more}"}
+            note = "measured when it was exported, not when it was stored"
+            told = {"item": item, "location": place, "note": note, "who": {**body["who"], "os_user": user}}
+            entry_id = f"{FOLDER}/{location}"
+            entries[entry_id] = Entry(entry_id, EVIDENCE, at, {**body, **told})
+    return list(entries.values())
 
 
 def find_collected(
@@ -107,8 +158,9 @@ def find_collected(
     for named in named_files(chain):
         if not wanted(named.name):
             continue
-        if named.bucket not in buckets:
-            found.lacking.append(lacking(named, "is not in the evidence bucket"))
+        if named.bucket not in buckets or not named.sha256:
+            why = "its digest is not known" if named.bucket in buckets else "is not in the evidence bucket"
+            found.lacking.append(lacking(named, why))
             continue
         if named.bucket not in sessions:
             sessions[named.bucket] = _reached(session, named.bucket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forensics.bundle import Parts
 from forensics.chain import Chain, broken
-from forensics.collected import Findings, find_collected
+from forensics.collected import Findings, find_collected, measured_entries
 from forensics.deposits import ANCHORS, Kept, deposits
 from forensics.keys import Keys
 from forensics.ledger import Ledger
@@ -159,7 +160,12 @@ class Custody:
     def parts(self, kept: Kept, largest_bytes: int) -> tuple[Parts, Signer]:
         """Return what a bundle of the run is made of, every file of the vault recorded, and who signs it."""
         signer, vault = self.signer(kept.row.run_id, _region(kept.records)), self.vault(kept)
-        entries, items, missing = deposits(kept, vault, os_user(), iso(self._clock.now()))
+        user, at = os_user(), iso(self._clock.now())
+        entries, items, missing = deposits(kept, vault, user, at)
+        journals = self.journals(kept)
+        places = _evidence_buckets(journals)
+        reader = self._reader(places)
+        entries += measured_entries(kept.chain, places, reader, user, at, largest_bytes)
         ledger = self.ledger(kept.row)
         chain = ledger.append(entries, signer)
         whole = Kept(kept.row, kept.records, chain)
@@ -175,16 +181,17 @@ class Custody:
         self, chain: Chain, journals: Mapping[str, Sequence[Record]], wanted: Callable[[str], bool] = bool
     ) -> Findings:
         """Compare the files that actions stored with the ledger; AWS is reached only if it names any."""
-        places = {
-            str(where["evidence_bucket"]): (run_id, _region(records))
-            for run_id, records in journals.items()
-            if (where := records[0].body.get("where") or {}).get("evidence_bucket")
-        }
+        places = _evidence_buckets(journals)
+        return find_collected(chain, places, self._reader(places), wanted)
 
+    def _reader(self, places: Mapping[str, tuple[str, str]]) -> Callable[[str], CloudApi]:
+        """Return what opens a session that reads an evidence bucket; each once."""
+
+        @functools.cache
         def session(bucket: str) -> CloudApi:
             return self._session(*places[bucket], READING, {"bucket": bucket})
 
-        return find_collected(chain, places, session, wanted)
+        return session
 
     def journals(self, kept: Kept) -> dict[str, Sequence[Record]]:
         """Return the journals of all runs that the ledger names, and of this one, read after the ledger.
@@ -272,6 +279,15 @@ class Custody:
         partition = [*cloud.caller().arn.split(":"), ""][1] or "aws"
         place = {"partition": partition, "account": account, "region": region, **(values or {})}
         return cloud.forensics(region, run_id=run_id, permissions=permissions, values=place)
+
+
+def _evidence_buckets(journals: Mapping[str, Sequence[Record]]) -> dict[str, tuple[str, str]]:
+    """Return bucket to run and Region, of the runs of an incident."""
+    return {
+        str(where["evidence_bucket"]): (run_id, _region(records))
+        for run_id, records in journals.items()
+        if (where := records[0].body.get("where") or {}).get("evidence_bucket")
+    }
 
 
 def _region(records: Sequence[Record]) -> str:

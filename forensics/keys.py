@@ -97,7 +97,7 @@ class Keys:
                 )
             now = rotated_key(announcement, now, LINK)
             at = str(announcement["statement"]["at"])
-            entries.append(Entry(f"key/{now.fingerprint}", ROTATED, at, announcement))
+            entries.append(Entry(f"key/{now.fingerprint}/{at}", ROTATED, at, announcement))
         return entries
 
     def _announced(self) -> dict[str, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from forensics.chain import Chain, Entry, extended, key_entry
+from forensics.chain import Chain, Entry, broken, extended, key_entry
 from forensics.files import locked, make_private, storing, write_whole
 from forensics.keys import Keys
 from forensics.signing import Signer
@@ -66,8 +66,11 @@ class Ledger:
         self._clock = clock
 
     def read(self) -> Chain | None:
-        """See :func:`read_ledger`."""
-        return read_ledger(self.path)
+        """See :func:`read_ledger`; the ledger of another incident is broken too."""
+        chain = read_ledger(self.path)
+        if chain is not None and chain.ledger != self._incident_id:
+            raise broken(str(self.path), f"is the ledger of {chain.ledger}, not of {self._incident_id}")
+        return chain
 
     def append(self, entries: Iterable[Entry], signer: Signer) -> Chain:
         """Record what is not recorded yet, under one seal; the same entries again change nothing.

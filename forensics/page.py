@@ -78,7 +78,8 @@ Exported by irrunner {version} for run {run}. Start with `index.html`.
 | `journals/` | full journals of the runs that the ledger refers to, hash-chained |
 | `playbooks/` | the playbook that each run was pinned to |
 | `timeline.jsonl`, `timeline.csv` | attacker, responder and AWS in one order, for Timesketch and tables |
-| `vault/` | collected files, where there are any |
+| `vault/` | files of the vault, where there are any |
+| `collected/` | files that actions stored in the evidence bucket, by bucket and key |
 | `SHA256SUMS` | for `sha256sum` |
 
 ## Verify
@@ -234,11 +235,15 @@ def _vault(parts: Parts, manifest: Mapping[str, Any]) -> str:
         (code(item.name), f"{item.size_bytes:,}", code(item.sha256), shown(item.location))
         for item in parts.items
     ]
+    rows += [
+        (code(each.named.name), f"{each.size_bytes:,}", code(each.named.sha256), shown(each.named.location))
+        for each in parts.collected.files
+    ]
     left = [
         f"<li>{code(each['name'])}: {shown(each['why'])} {code(each.get('sha256', ''))}</li>"
         for each in manifest["references"]
     ]
     outside = f"<p>Not in this bundle:</p><ul>{''.join(left)}</ul>" if left else ""
     if not rows:
-        return f"<p>No files were collected into the vault.</p>{outside}"
+        return f"<p>No files were collected.</p>{outside}"
     return _table(("file", "bytes", "SHA-256", "kept at"), rows) + outside

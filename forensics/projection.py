@@ -147,6 +147,28 @@ def _recorded(params: Body, outputs: Body) -> Iterator[Item]:
     )  # fmt: skip
 
 
+def _memory(params: Body, outputs: Body) -> Iterator[Item]:
+    """``aws.ssm.capture-memory``: the image that the host put into the evidence bucket."""
+    del params
+    if outputs["captured"]:
+        yield Item(
+            "memory-image", str(outputs["key"]), size_bytes=int(outputs["size_bytes"]),
+            location=_located(outputs), source=str(outputs["instance_id"]), forensic=True,
+            note="put there by the host itself, which may have been the attacker's",
+        )  # fmt: skip
+
+
+def _triage(params: Body, outputs: Body) -> Iterator[Item]:
+    """``aws.ssm.collect-live-triage``: what the command printed, in the evidence bucket."""
+    del params
+    for key in outputs["objects"]:
+        yield Item(
+            "file", str(key), location=_located({"bucket": outputs["bucket"], "key": key}),
+            source=str(outputs["instance_id"]), forensic=True,
+            note="put there by the host itself, which may have been the attacker's",
+        )  # fmt: skip
+
+
 def _digests(params: Body, outputs: Body) -> Iterator[Item]:
     """Any other action: each mapping in its outputs that holds a SHA-256."""
     del params
@@ -192,6 +214,8 @@ READERS: Final[Mapping[str, Callable[[Body, Body], Iterator[Item]]]] = {
     "aws.ebs.snapshot-instance": _snapshots,
     "aws.rds.copy-snapshot-to-forensics": _database_copy,
     "aws.rds.snapshot-database": _database,
+    "aws.ssm.capture-memory": _memory,
+    "aws.ssm.collect-live-triage": _triage,
     "evidence.record": _recorded,
     "forensics.acquire-volumes": _acquired,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
@@ -50,8 +51,17 @@ def checksum_of(head: Mapping[str, Any]) -> str:
     return digest.hex() if len(digest) == DIGEST_BYTES else ""
 
 
-def measured_object(api: S3Api, bucket: str, key: str, version: str = "") -> Measured:
+def measured_object(
+    api: S3Api, bucket: str, key: str, version: str = "", most_bytes: float = math.inf
+) -> Measured:
     """Return what an object is; its bytes are read only where S3 has no checksum of them.
+
+    Args:
+        api: Session that reads the bucket.
+        bucket: Its name.
+        key: Of the object.
+        version: Which; empty: the newest.
+        most_bytes: A larger one is not read: its digest is empty where S3 has none.
 
     Raises:
         TargetNotFound: If it is not there.
@@ -61,7 +71,7 @@ def measured_object(api: S3Api, bucket: str, key: str, version: str = "") -> Mea
     head = api.call("s3:HeadObject", **asked, ChecksumMode="ENABLED")
     version = version or str(head.get("VersionId") or "")
     sha256, size = checksum_of(head), int(head.get("ContentLength") or 0)
-    if not sha256:
+    if not sha256 and size <= most_bytes:
         sha256, _ = digest_of(_pieces(api, bucket, key, version, size))
     return Measured(sha256, size, version, str(head.get("ObjectLockMode") or ""))
 

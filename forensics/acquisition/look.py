@@ -108,7 +108,11 @@ def _volumes(
         _volume(volume_id, described.get(volume_id), attached.get(volume_id)) for volume_id in wanted
     )
     gone = sorted({*owners} - {instance["InstanceId"] for instance in instances})
-    beyond = (*(f"{item} does not exist (any more)" for item in gone), *_host_disks(ctx, instances))
+    beyond = (
+        *(f"{item} does not exist (any more)" for item in gone),
+        *_host_disks(ctx, instances),
+        *_coded(instances),
+    )
     return volumes, {"beyond_reach": beyond}
 
 
@@ -143,6 +147,30 @@ def _host_disks(ctx: LookContext, instances: Iterable[Mapping[str, Any]]) -> lis
             for owner in owners
             if disks
         ]
+    return told
+
+
+def _coded(instances: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the hosts whose disks bear Marketplace product codes, before anything is shared.
+
+    Only a public share is documented to fail, so the others are tried. No list of volumes or snapshots tells
+    the codes, and each volume would be a read of its own: the host's code stands for those of its root disk.
+
+    Source: EC2 API reference, ModifySnapshotAttribute; Instance, ProductCodes.
+    """
+    told = []
+    for instance in instances:
+        codes = [
+            str(code.get("ProductCodeId"))
+            for code in instance.get("ProductCodes") or ()
+            if code.get("ProductCodeType") == "marketplace"
+        ]
+        if codes:
+            told.append(
+                f"{instance['InstanceId']}: its root disk bears the Marketplace product code"
+                f" {', '.join(codes)}: where AWS does not let its snapshot be shared it stays in"
+                " its account, and a volume of it attaches only to a stopped instance of a subscriber"
+            )
     return told
 
 

@@ -41,12 +41,13 @@ LONGEST_BODY = 64 << 20
 
 
 def _instant(value: Any) -> Any:
-    """Return a time of an answer: ISO 8601 by the fast way; botocore's own takes 50 times as long."""
+    """Return a time of an answer: ISO 8601 by the fast way.
+
+    botocore's own parser takes a third of the time of a look at hundreds of snapshots.
+    """
     if isinstance(value, str) and value.endswith("Z"):
-        try:
+        with contextlib.suppress(ValueError):
             return datetime.fromisoformat(value)
-        except ValueError:
-            pass
     return parse_timestamp(value)
 
 

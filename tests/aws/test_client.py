@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from botocore.awsrequest import AWSRequest
 
 from irrunner.actions.contract import Permission
 from irrunner.aws.api import CloudApi
-from irrunner.aws.clients import _to_bare_host
+from irrunner.aws.clients import _instant, _to_bare_host
 from irrunner.aws.cloud import BotoCloud
 from irrunner.aws.operations import ReadOnlyApi
 from irrunner.errors import (
@@ -189,3 +191,18 @@ def test_an_account_before_a_loopback_address_is_taken_off(asked: str, reached: 
     _to_bare_host(request)
 
     assert request.url == reached
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000Z", "2026-01-01T01:00:00+01:00", "1767225600"],
+)
+def test_times_are_read_alike_however_they_are_written(text: str) -> None:
+    """The fast way is a way to the same instant, with its zone."""
+    assert _instant(text) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_time_that_is_none_is_an_error_as_before() -> None:
+    """Botocore turns it into its own error."""
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        _instant("noneZ")

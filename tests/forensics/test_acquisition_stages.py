@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from forensics.acquisition.look import _coded
 from forensics.acquisition.progress import duration, remaining_s, words
 from forensics.acquisition.seen import AcquireState, Taken, VolumeSeen
 from forensics.acquisition.stages import Ended, Waits, steps
@@ -105,6 +106,18 @@ def test_a_copy_that_is_other_than_asked_for_is_not_acquired() -> None:
     ended = steps(seen(lent.model_copy(update={"shared": False})))["vol-1"]
     assert isinstance(ended, Ended)
     assert (ended.outcome, "size in GiB is 8, not 60" in ended.reason) == ("preserved", True)
+
+
+def test_marketplace_codes_are_told_before_anything_is_shared() -> None:
+    """Of paid images alone: development pay codes hinder nothing."""
+    paid = {"ProductCodeId": "abc123", "ProductCodeType": "marketplace"}
+    hosts: list[dict[str, Any]] = [
+        {"InstanceId": "i-1", "ProductCodes": [paid]},
+        {"InstanceId": "i-2", "ProductCodes": [{"ProductCodeId": "x", "ProductCodeType": "devpay"}]},
+        {"InstanceId": "i-3"},
+    ]
+    (told,) = _coded(hosts)
+    assert told.startswith("i-1: its root disk bears the Marketplace product code abc123")
 
 
 def test_something_must_be_named() -> None:

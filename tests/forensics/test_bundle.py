@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -517,6 +519,32 @@ class TestExport:
             "disk.raw is not in the bundle: missing" in verify_bundle(office.folder / "second.zip").warnings
         )
 
+    def test_a_file_that_changes_while_it_is_exported_stops_the_export(self, office: Office) -> None:
+        """What is signed is what the ledger names, or nothing is."""
+        run_id = office.whole_run()
+        path = Path(LocalVault(office.custody.directory / "vault").put("inc-1", "disk.raw", b"one").location)
+        parts, signer = office.custody.parts(office.custody.keep(run_id), 1 << 20)
+        path.chmod(0o600)
+        path.write_bytes(b"two")
+
+        with pytest.raises(EvidenceError, match=r"disk\.raw changed while it was exported"):
+            compose(parts, signer)
+
+    def test_a_signed_bundle_with_another_file_than_the_ledger_names_is_broken(self, office: Office) -> None:
+        """The key alone does not make evidence: the file must be the one that was recorded."""
+        run_id = office.whole_run()
+        LocalVault(office.custody.directory / "vault").put("inc-1", "disk.raw", b"one")
+        parts, signer = office.custody.parts(office.custody.keep(run_id), 1 << 20)
+        (item,) = parts.items
+        path = Path(item.location)
+        path.chmod(0o600)
+        path.write_bytes(b"two")
+        swapped = replace(item, sha256=hashlib.sha256(b"two").hexdigest())
+        write_bundle(compose(replace(parts, items=[swapped]), signer), office.folder / "b.zip")
+
+        with pytest.raises(CustodyBroken, match=r"disk\.raw: is not the file that the ledger names"):
+            verify_bundle(office.folder / "b.zip")
+
     def test_large_files_stay_where_they_are(self, office: Office) -> None:
         """They are referred to by their hash, and the receiver is told."""
         run_id = office.whole_run()
@@ -538,6 +566,14 @@ class TestExport:
         write_bundle(compose(parts, signer), office.folder / "b.zip")
 
         assert verify_bundle(office.folder / "b.zip").records == 5
+
+    @pytest.mark.parametrize("name", ["b.zip", "b"])
+    def test_only_we_may_read_it(self, office: Office, name: str) -> None:
+        """Collected files may hold passwords: other users of the machine do not see them."""
+        out = office.export(office.whole_run(), name)
+
+        for path in (out, *out.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
 
     def test_nothing_is_overwritten(self, office: Office) -> None:
         """An earlier export stays as it is."""

@@ -160,3 +160,50 @@ def test_a_bundle_that_leaves_a_file_out_is_broken(desk: Desk, monkeypatch: pyte
 
     with pytest.raises(CustodyBroken, match="not the file that the ledger names"):
         desk.export(desk.collect())
+
+
+IMAGE = "irrunner/run/memory/host.lime"
+CAPTURED = {
+    "instance_id": "i-0000000000000000a", "captured": True, "trusted": False, "reason": "", "tool": "avml",
+    "command_id": "c", "key": IMAGE, "version_id": "", "size_bytes": len(EVENTS),
+}  # fmt: skip
+
+
+def captured(desk: Desk) -> str:
+    """Journal a run whose host put an image and what a command printed into the bucket."""
+    run_id = desk.office.begin()
+    desk.office.step("memory", "aws.ssm.capture-memory", {**CAPTURED, "bucket": desk.bucket})
+    triage = {"instance_id": "i-0000000000000000a", "bucket": desk.bucket, "objects": [f"{IMAGE}.stdout"]}
+    desk.office.step("triage", "aws.ssm.collect-live-triage", triage)
+    desk.office.end()
+    return run_id
+
+
+def test_what_a_host_stored_is_measured_at_the_first_export_and_held_to_it(desk: Desk) -> None:
+    """The host computes no digest that we could trust: the first export records one, by version."""
+    for key in (IMAGE, f"{IMAGE}.stdout"):
+        desk.s3.put_object(Bucket=desk.bucket, Key=key, Body=EVENTS)
+    run_id = captured(desk)
+
+    lacking, verdict = desk.export(run_id)
+    desk.s3.put_object(Bucket=desk.bucket, Key=IMAGE, Body=b"written over later")
+    records = verdict.records
+    parts, _ = desk.custody.parts(desk.custody.keep(run_id), 1 << 20)
+
+    kept = desk.office.folder / "b" / "collected" / desk.bucket
+    assert lacking == []
+    assert (kept / IMAGE).read_bytes() == (kept / f"{IMAGE}.stdout").read_bytes() == EVENTS
+    assert parts.collected.lacking == []
+    assert len(parts.chain.records) == records
+
+
+def test_an_image_too_large_to_read_is_told_without_a_digest(desk: Desk) -> None:
+    """Nothing of many GiB is fetched unasked; that nobody has measured it is said."""
+    desk.s3.put_object(Bucket=desk.bucket, Key=IMAGE, Body=EVENTS, ChecksumAlgorithm="CRC32")
+    desk.s3.put_object(Bucket=desk.bucket, Key=f"{IMAGE}.stdout", Body=b"x")
+
+    lacking, _ = desk.export(captured(desk), largest=10)
+
+    assert [(each["location"], each["why"]) for each in lacking] == [
+        (f"s3://{desk.bucket}/{IMAGE}", "its digest is not known")
+    ]

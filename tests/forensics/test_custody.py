@@ -263,6 +263,20 @@ class TestKeeping:
         assert {record["body"]["journal"]["run_id"] for record in chain.records[1:]} == set(runs)
         assert len(chain.records) == 1 + 4 * len(runs)
 
+    def test_the_ledger_of_another_incident_is_not_appended_to(self, office: Office) -> None:
+        """Two files that changed places are each whole: the name inside says whose they are."""
+        one, two = office.whole_run("inc-1"), office.whole_run("inc-2")
+        office.custody.keep(one)
+        office.custody.keep(two)
+        path, other = (office.custody.ledger(office.store.run(run)).path for run in (one, two))
+        before = other.read_bytes()
+        path.write_bytes(before)
+
+        with pytest.raises(CustodyBroken, match="is the ledger of inc-2, not of inc-1"):
+            office.anew().keep(office.whole_run("inc-1"))
+
+        assert path.read_bytes() == before
+
     def test_a_ledger_that_does_not_verify_is_not_appended_to(self, office: Office) -> None:
         """Tampering is not sealed over."""
         run_id = office.begin()
@@ -408,6 +422,24 @@ class TestKeys:
         assert [each["kind"] for each in chain.records].count(ROTATED) == 2
         assert len(office.custody.ledger(office.store.run(office.whole_run())).read().keys) == 3  # type: ignore[union-attr]
         assert old not in [each.read_bytes() for each in (office.custody.directory / "keys").glob("*.pem")]
+
+    def test_a_key_may_come_back(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody tries a key and returns to the one before: each change is a record of its own."""
+        office.custody.keep(office.whole_run())
+        own = (office.custody.directory / "keys" / "signing-key.pem").read_text("ascii")
+        monkeypatch.setenv("OWN_KEY", own)
+        monkeypatch.setenv("NEW_KEY", LocalSigner.generate().private_pem().decode())
+        ways = (("", "env:NEW_KEY"), ("env:NEW_KEY", "env:OWN_KEY"), ("env:OWN_KEY", "env:NEW_KEY"))
+        run_id = ""
+        for old, new in ways:
+            office.clock.advance(60)
+            custody = office.anew(signing_key=new)
+            custody.rotate(old)
+            run_id = office.whole_run()
+            chain = custody.keep(run_id).chain
+
+        assert [each["kind"] for each in chain.records].count(ROTATED) == 3
+        assert custody.verdict(run_id, "").key_sha256 == custody.signer().public.fingerprint
 
     def test_a_crash_while_the_key_is_rotated_leaves_the_old_key(
         self, office: Office, monkeypatch: pytest.MonkeyPatch

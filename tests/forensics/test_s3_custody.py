@@ -69,6 +69,22 @@ def test_a_file_in_the_bucket_goes_into_ledger_and_bundle(custody: Custody, offi
     assert not (office.folder / "b/vault/custody").exists()
 
 
+def test_a_key_that_is_no_name_is_told_and_stops_nothing(
+    custody: Custody, office: Office, world: World
+) -> None:
+    """Whoever may put objects into the bucket cannot keep others from exporting."""
+    run_id = office.whole_run()
+    bucket = office.where["evidence_bucket"]
+    s3 = world.client(world.organisation.forensics, "s3")
+    s3.put_object(Bucket=bucket, Key="inc-1/a b/trail.json", Body=b"{}")
+
+    parts, signer = custody.parts(custody.keep(run_id), 1 << 20)
+    write_bundle(compose(parts, signer), office.folder / "b.zip")
+
+    (left,) = verify_bundle(office.folder / "b.zip").references
+    assert (left["name"], left["why"]) == ("a b/trail.json", "its name is none in a bundle")
+
+
 def test_a_ledger_that_was_cut_is_found_by_its_seals_in_the_bucket(custody: Custody, office: Office) -> None:
     """A ledger without its last batch is whole in itself; the seal under Object Lock says there was more."""
     first, second = office.whole_run(), office.whole_run()
