@@ -298,7 +298,8 @@ def _warnings(state: AcquireState, results: list[VolumeResult]) -> tuple[str, ..
         told.append(f"still lent to the forensic account: {', '.join(sorted(state.grants))}")
     transfers = Counter(item.transfer_snapshot_id is not None for item in results)[True]
     if transfers:
-        told.append(f"{transfers} copies under the transfer key stay in the source account")
+        copies = "1 copy" if transfers == 1 else f"{transfers} copies"
+        told.append(f"left in the source account: {copies} under the transfer key")
     alone = [v.instance_id for v in state.volumes if v.in_set and "set" in v.refused]
     if alone:
         told.append(

@@ -33,7 +33,16 @@ STATUS_STYLE: Final[Mapping[str, str]] = {
     "succeeded": "green", "waiting": "yellow", "partial": "yellow", "failed": "red", "aborted": "yellow",
     "running": "cyan", "no_playbook": "yellow",
 }  # fmt: skip
+EVIDENCE_ACTIONS: Final = (
+    "aws.cloudtrail.export", "aws.ebs.", "aws.ec2.collect-instance-evidence", "aws.logs.export",
+    "aws.rds.await-snapshot", "aws.rds.copy-snapshot", "aws.rds.snapshot", "aws.ssm.", "evidence.",
+    "forensics.",
+)  # fmt: skip
+"""Beginnings of actions whose steps are told under evidence."""
 DETAILS: Final = (
+    "{acquired} volumes, {size_gib} GiB in {forensic_account_id}, {forensic_region}",
+    "{source_snapshot_arn} → {forensic_snapshot_arn}",
+    "{snapshot_arn}",
     "{source_snapshot_id} → {forensic_snapshot_id} in {forensic_account_id}, {forensic_region}",
     "complete at {completed_at}",
     "{snapshot_ids}",
@@ -158,7 +167,7 @@ def _section(step: Document) -> str:
         return "held"
     if step["outcome"] not in GOOD or _passed_over(step):
         return "missing"
-    if action.startswith(("aws.ebs.", "aws.ssm.", "evidence.")):
+    if action.startswith(EVIDENCE_ACTIONS):
         return "evidence"
     return "contained" if step["phase"] == "containment" or step["kind"] == "undo" else "others"
 

@@ -14,7 +14,7 @@ import yaml
 
 from gameday.world.world import World
 from irrunner.cli import app
-from irrunner.cli.summary import show_run
+from irrunner.cli.summary import sections, show_run
 from irrunner.clock import SystemClock
 from tests.tickets.trackers import FakeJira, FakeReceiver
 
@@ -176,3 +176,13 @@ def test_what_was_passed_over_is_not_called_done(capsys: pytest.CaptureFixture[s
     after = lines[lines.index("Not done") :]
     assert [line.split()[:2] for line in after if "not verified" in line] == [["-", "memory"], ["…", "open"]]
     assert any("no SSM agent" in line for line in after)
+
+
+@pytest.mark.parametrize(
+    "action", ["forensics.acquire-volumes", "aws.rds.snapshot-database", "aws.cloudtrail.export-events"]
+)
+def test_what_secures_evidence_is_told_as_evidence(action: str) -> None:
+    """Hundreds of acquired disks are no containment: nothing was cut off."""
+    step = {"id": "s", "action": action, "outcome": "applied", "phase": "containment", "kind": "uses"}
+
+    assert [found["id"] for found in sections({"steps": [step]})["Evidence"]] == ["s"]
