@@ -32,10 +32,10 @@ demo: $(VENV)/.run
 # An IAM evaluator by others, for one test; without Node that test is skipped and says so.
 INDEPENDENT := tests/gameday/world/authz/independent
 $(INDEPENDENT)/node_modules/.stamp: $(INDEPENDENT)/package-lock.json
-	if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(INDEPENDENT) && touch $@; fi
+	command -v npm >/dev/null && npm ci --silent --no-audit --no-fund --prefix $(INDEPENDENT) && touch $@ || true
 
 test: $(VENV)/.dev $(INDEPENDENT)/node_modules/.stamp
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist loadgroup -q
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -52,6 +52,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/parked.py
+	$(BIN)/python benchmarks/forensics.py
+	$(BIN)/python benchmarks/custody.py
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m crash --kill-points 2000

@@ -19,7 +19,7 @@ from forensics.vault import LocalVault, Vault
 from forensics.verify import Verdict, check_grounds, check_key
 from irrunner.actions.contract import Permission
 from irrunner.clock import iso
-from irrunner.engine.service import os_user
+from irrunner.engine.owner import os_user
 from irrunner.errors import EvidenceError, EvidenceIncomplete
 from irrunner.journal.integrity import intact_records, intact_row
 from irrunner.journal.records import Record

@@ -22,13 +22,15 @@ from typing import Any, BinaryIO, Final
 from irrunner.cli.output import plain
 from irrunner.cli.records import describe
 from irrunner.clock import iso, parse_iso
-from irrunner.journal.records import Record, canonical
+from irrunner.journal.records import Record, canonical, digest
 
 ATTACKER: Final = "attacker"
 RESPONDER: Final = "responder"
 AWS: Final = "aws"
 LARGEST_BYTES: Final = 64 << 20
 """Of one CloudTrail file, unpacked."""
+LINES: Final = ".jsonl"
+"""A file of one event a line, as ``aws.cloudtrail.export-events`` writes it."""
 DEEPEST: Final = 6
 MOST_TIMES: Final = 200
 COLUMNS: Final = (
@@ -43,6 +45,7 @@ FINDING_TIMES: Final[Mapping[str, tuple[str, str]]] = {
     "createdAt": (AWS, "Finding Created"), "updatedAt": (AWS, "Finding Updated"),
     "CreatedAt": (AWS, "Finding Created"), "UpdatedAt": (AWS, "Finding Updated"),
 }  # fmt: skip
+UNREADABLE: Final = (ValueError, OSError, EOFError, zlib.error, RecursionError)
 SUSPECT_FIELDS: Final = ("access_key_id", "principal_id", "arn")
 
 Event = Mapping[str, Any]
@@ -112,7 +115,8 @@ def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, Bi
 
     Args:
         journals: Run id to verified journal.
-        files: CloudTrail files by name, open for reading.
+        files: CloudTrail files by name, open for reading: a trail's (``{"Records": [...]}``), or one event a
+            line (``.jsonl``).
     """
     timeline, suspects = Timeline(), Suspects.of(journals)
     told: set[str] = set()
@@ -123,8 +127,9 @@ def timeline_of(journals: Mapping[str, Sequence[Record]], files: Mapping[str, Bi
             _add_finding(timeline, finding, records[0].body.get("event"))
         for record in records:
             _add_record(timeline, run_id, record)
+    seen: set[str] = set()
     for name, stream in files.items():
-        _add_trail(timeline, suspects, name, stream)
+        _add_trail(timeline, suspects, name, stream, seen)
     return timeline
 
 
@@ -169,19 +174,42 @@ def _described(record: Record) -> str:
 
 def is_trail(name: str) -> bool:
     """Return whether a file of the vault may be of CloudTrail."""
-    return name.endswith((".json", ".json.gz"))
+    return name.removesuffix(".gz").endswith((".json", LINES))
 
 
-def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: BinaryIO) -> None:
+def _add_trail(timeline: Timeline, suspects: Suspects, name: str, stream: BinaryIO, told: set[str]) -> None:
     try:
-        document = json.loads(_unpacked(name, stream))
-        events = document.get("Records") if isinstance(document, Mapping) else None
-    except (ValueError, OSError, EOFError, zlib.error, RecursionError) as problem:
+        data = _unpacked(name, stream)
+        events = _lines(timeline, name, data) if name.removesuffix(".gz").endswith(LINES) else _records(data)
+    except UNREADABLE as problem:
         timeline.warnings.append(f"{name}: not read: {type(problem).__name__}")
         return
-    for event in events if isinstance(events, list) else ():
+    for event in events:
         if isinstance(event, Mapping) and event.get("eventName"):
-            _add_event(timeline, suspects, name, event)
+            same = digest(json.dumps(event, sort_keys=True))
+            if same not in told:  # files overlap: a trail's, an export by key, one by user
+                told.add(same)
+                _add_event(timeline, suspects, name, event)
+
+
+def _records(data: bytes) -> list[Any]:
+    """Return the events of a file that a trail delivered; other documents have none."""
+    document = json.loads(data)
+    events = document.get("Records") if isinstance(document, Mapping) else None
+    return events if isinstance(events, list) else []
+
+
+def _lines(timeline: Timeline, name: str, data: bytes) -> list[Any]:
+    """Return the events of a file of lines; a line that cannot be read costs no other one."""
+    events, unread = [], 0
+    for line in data.splitlines():
+        try:
+            events.append(json.loads(line) if line.strip() else None)
+        except UNREADABLE:
+            unread += 1
+    if unread:
+        timeline.warnings.append(f"{name}: {unread} lines not read")
+    return events
 
 
 def _unpacked(name: str, stream: BinaryIO) -> bytes:

@@ -8,6 +8,7 @@ from the world's own state, which the runner has no part in.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,17 +31,20 @@ from gameday.demo_incident import (
 from gameday.finding_events import instance_event
 from gameday.observe import Scene, View
 from gameday.stage import Stage, set_up
+from irrunner.cli.app import run as run_command
 from irrunner.cli.plans import plan_document
 from irrunner.clock import SystemClock, iso, parse_iso
 from irrunner.engine.embedded import Observer
 from irrunner.engine.intake import take_in
 from irrunner.engine.service import Runner
-from irrunner.errors import NothingDone
+from irrunner.errors import EXIT_DONE, EXIT_INVARIANT, NothingDone
 from irrunner.findings.parse import parse_events
 from irrunner.vocabulary import RunStatus
 
 SNAPSHOT_S: Final = 0.4
 EVENT_FILE: Final = "finding.json"
+REPORT_FILE: Final = "report.html"
+BUNDLE_FILE: Final = "evidence.zip"
 
 
 class DemoClock(SystemClock):
@@ -87,6 +91,9 @@ class Audience:
     def skipped_time(self, seconds: float, why: str) -> None:
         """The clock was set forward."""
 
+    def reported(self, commands: Sequence[str], checks: Sequence[Check]) -> None:
+        """These commands have written the report and the evidence."""
+
     def ended(self, document: Mapping[str, Any]) -> None:
         """All is done."""
 
@@ -113,6 +120,7 @@ class Demo:
         self._contained(run_id)
         self._undo(run_id)
         self._restored(before)
+        self._reported(run_id)
         self.told["checks"] = [check.as_dict() for check in self.checks]
         self.told["exit_code"] = verdict(self.checks)
         return self.told
@@ -199,6 +207,32 @@ class Demo:
             Check("the evidence stays", copies == VOLUMES, f"{copies} copies in the forensic account"),
         )
         self.audience.observed("After the undo, read past the runner", checks, {})
+
+    def _reported(self, run_id: str) -> None:
+        """Write the report and the evidence by the real commands; a bundle with a changed byte is caught."""
+        folder = self.stage.directory
+        report, bundle, forged = folder / REPORT_FILE, folder / BUNDLE_FILE, folder / "forged.zip"
+        commands = (
+            ("report", run_id, "--to", "html", "--out", str(report)),
+            ("evidence", "export", run_id, "--out", str(bundle)),
+            ("evidence", "verify", str(bundle)),
+        )
+        codes = [self._command(*words) for words in commands]
+        forged.write_bytes(bundle.read_bytes().replace(b'"aws.ebs.', b'"aws.abs.', 1))
+        caught = self._command("evidence", "verify", str(forged))
+        forged.unlink()
+        checks = self._add(
+            Check("the report is written", codes[0] == EXIT_DONE and report.stat().st_size > 0),
+            Check("the evidence verifies offline", codes[1:] == [EXIT_DONE, EXIT_DONE]),
+            Check("one changed byte in it is found", caught == EXIT_INVARIANT, f"exit {caught}"),
+        )
+        self.told["report"] = {"file": str(report), "evidence": str(bundle)}
+        shown = [" ".join(("irrunner", *words)).replace(f"{folder}/", "") for words in commands]
+        self.audience.reported(shown, checks)
+
+    def _command(self, *words: str) -> int:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return run_command(words, self.stage.context)
 
 
 @contextlib.contextmanager

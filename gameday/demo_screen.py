@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.demo import EVENT_FILE, Audience
+from gameday.demo import EVENT_FILE, REPORT_FILE, Audience
 from gameday.demo_incident import Check
 from irrunner.cli.context import Context
 from irrunner.cli.live import progress
@@ -110,6 +110,15 @@ class Screen(Audience):
         """See :class:`gameday.demo.Audience`."""
         forward = f"{seconds / 3600:.1f} h forward"
         self._screen.print(f"[dim]» the demonstration's clock is set {forward}, {why}[/]")
+
+    def reported(self, commands: Sequence[str], checks: Sequence[Check]) -> None:
+        """See :class:`gameday.demo.Audience`."""
+        self._title("The report and the evidence, for those who were not there")
+        for command in commands:
+            self._screen.print(f"  [dim]$ {escape(command)}[/]", soft_wrap=True)
+        self._checks(checks)
+        if self._keep:
+            self._screen.print(f"  open {escape(str(self._keep / REPORT_FILE))}")
 
     def ended(self, document: Mapping[str, Any]) -> None:
         """See :class:`gameday.demo.Audience`."""

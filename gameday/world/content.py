@@ -100,7 +100,7 @@ def build_user(place: Place, user_name: str, access_key_id: str = "") -> dict[st
     """
     iam = seam.iam(place.account)
     user = iam.users.get(user_name) or iam.create_user(place.region, user_name)
-    user.put_policy("work", _allow("s3:*", "ec2:Describe*"))
+    user.put_policy("work", _allow("s3:*", "ec2:Describe*", "iam:*"))
     if access_key_id in {key.access_key_id for key in user.access_keys}:
         return {"user_name": user_name, "access_key_id": access_key_id}
     key = iam.create_access_key(user_name)

@@ -226,7 +226,12 @@ def _caller(organisation: Organisation) -> Credentials:
         {"Effect": "Allow", "Action": assume, "Resource": roles},
         {
             "Effect": "Allow",
-            "Action": ["organizations:List*", "organizations:Describe*"],
+            "Action": [
+                "organizations:List*",
+                "organizations:Describe*",
+                "ssm:GetParameter",
+                "secretsmanager:GetSecretValue",
+            ],
             "Resource": "*",
         },
     ]

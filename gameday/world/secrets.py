@@ -57,10 +57,13 @@ def rotate(scene: Scene) -> Mapping[str, Any]:
 
 
 def shown(backend: Any) -> Mapping[str, Any]:
-    """Return the secrets with the labels of their versions; never a value."""
+    """Return the secrets with the labels of their versions; never a value.
+
+    Those that RDS manages are shown without the ids of versions, which it chooses by chance.
+    """
     return {
         secret.name: {
-            label: ident
+            label: "" if secret.name.startswith("rds!") else ident
             for ident, version in secret.versions.items()
             for label in sorted(version["version_stages"])
         }

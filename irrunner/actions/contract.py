@@ -228,8 +228,10 @@ class LookContext:
     """What a look may use: reads, the place, and facts of things that a plan has not made yet."""
 
     api: ReadApi
+    """The incident's account; refuses everything where the action declares no permission there."""
     forensics: ReadApi | None
-    """None when no forensic account is configured or its role cannot be assumed (see ``where``)."""
+    """None where the action needs none, or none is known (see ``where``). A role that cannot be assumed fails
+    the step, with AWS's reason."""
     where: Where
     now: datetime
     """The step's start (first look) or the instant of this look; aware UTC."""
@@ -244,7 +246,7 @@ class LookContext:
     planned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """While planning: token text to facts about the thing that does not exist yet."""
     management: ReadApi | None = None
-    """None where no management account is known or its role cannot be assumed."""
+    """As ``forensics``: the organisation's management account."""
     refused: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     """Scope, operation and target of calls ``apart`` that AWS refused for good in this attempt, and why."""
     steps: Mapping[str, Any] = field(default_factory=dict)

@@ -144,12 +144,20 @@ DomainName = Annotated[
         "evil.example",
     ),
 ]
-PrincipalArn = Annotated[
+CallerArn = Annotated[
     str,
     *_id(
         rf"{_PARTITION}:(?:iam|sts)::\d{{12}}:(?:root|(?:user|role|assumed-role|federated-user)/[\x21-\x7e]{{1,600}})",
         "the ARN of a caller (user, role, assumed role, federated user, root)",
         "arn:aws:sts::111122223333:assumed-role/web-server/i-0123456789abcdef0",
+    ),
+]
+PrincipalArn = Annotated[
+    str,
+    *_id(
+        rf"{_PARTITION}:iam::\d{{12}}:(?:role|user)/(?:[!-#%-)+->@-~]{{0,510}}/)?[A-Za-z0-9_+=,.@-]{{1,64}}",
+        "the ARN of an IAM role or user, without wildcards",
+        "arn:aws:iam::111122223333:role/break-glass",
     ),
 ]
 PermissionSetArn = Annotated[

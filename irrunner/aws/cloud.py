@@ -162,6 +162,8 @@ class BotoCloud:
             try:
                 answer = self.base().call("organizations:DescribeOrganization")
             except ActionError as problem:
+                if problem.retryable:  # a throttle does not mean that there is none
+                    raise
                 raise SettingsError(
                     f"no management account: it is not configured, and {problem.message}",
                     hint="set management.account_id",

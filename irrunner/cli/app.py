@@ -85,10 +85,12 @@ def run(arguments: Sequence[str], services: Context | None = None) -> int:
     name = next((word for word in arguments if not word.startswith("-")), "")
     services = services or Context()
     try:
-        result = command.main(list(arguments), prog_name="irrunner", standalone_mode=False, obj=services)
+        try:
+            result = command.main(list(arguments), prog_name="irrunner", standalone_mode=False, obj=services)
+        finally:  # of several runs one may have failed or been interrupted: the others have ended
+            tell_ended(services)
         if result == EXIT_INTERRUPTED:  # typer's answer to KeyboardInterrupt
             raise _interruption(services.run_id)
-        tell_ended(services)
     except IRRunnerError as problem:
         print_error(problem, as_json=as_json, command=name)
         return problem.exit_code

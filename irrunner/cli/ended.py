@@ -10,7 +10,7 @@ from irrunner.cli.output import plain
 
 
 def tell_ended(services: Context) -> None:
-    """Call each with the services and a run's id, after the result was printed.
+    """Call each with the services and a run's id, whether the command itself ended well or not.
 
     What they make of it never changes how the run ended: a failure, or Ctrl-C, is a warning.
     """

@@ -291,6 +291,8 @@ def told_expiry(document: Document, expiry: Mapping[str, Any], now: datetime) ->
     if expiry["state"] == "taken_off":
         return MARKS["applied"], f"taken off{by}"
     undo = f"irrunner undo {short_run(document['run_id'])} --step {expiry['id']}"
+    if expiry["state"] == "kept":
+        return MARKS["held"], f"stays: {expiry['reason']}; `{undo}`"
     return MARKS["failed"], f"NOT taken off{by}: {expiry['reason']}; `{undo}`"
 
 

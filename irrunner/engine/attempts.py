@@ -14,7 +14,7 @@ from irrunner.actions.runtime import Done, Later, StepRun
 from irrunner.actions.sending import Sender
 from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.expiry import set_expiry
+from irrunner.engine.expiry import keep_for_good, set_expiry
 from irrunner.engine.stepping import EVIDENCE_PREFIXES, Binding, defects, error_of, params_of
 from irrunner.errors import (
     ActionDenied,
@@ -32,13 +32,11 @@ from irrunner.journal.store import RunChange
 from irrunner.machine.messages import (
     EvaluationFailed,
     Event,
-    Poll,
-    PollAnswered,
     RunStep,
     StepFailed,
     StepSucceeded,
 )
-from irrunner.playbook.model import Uses, WaitUntil
+from irrunner.playbook.model import Uses
 from irrunner.vocabulary import Outcome, Risk
 
 if TYPE_CHECKING:
@@ -87,30 +85,36 @@ def changed_by(records: Sequence[Record], registry: Registry, where: Where) -> f
     return frozenset(changed)
 
 
+def bind(driver: Driver, path: str, action_id: str, values: Mapping[str, Any], started: datetime) -> Binding:
+    """Bind a step of a run to its action and parameters.
+
+    Raises:
+        InvalidCall: If a value is not of its parameter's type.
+    """
+    action = driver.services.registry.get(action_id)
+    params = params_of(action, values)
+    steps = driver.run.execution.visible(path)
+    return Binding(driver.services, driver.run.facts, action, params, path, started, steps)
+
+
+def step_run(driver: Driver, binding: Binding, path: str) -> StepRun:
+    """Return an attempt of a bound step, with the step's time limit."""
+    limit_s = driver.run.execution.step(path).timeout_s or binding.action.timeout_s
+    deadline = binding.started + timedelta(seconds=limit_s)
+    clock = driver.services.clock
+    sender = Sender(binding.ports(), clock)
+    return StepRun(binding.action, binding.params, binding.look_context, sender, clock, deadline)
+
+
 class Attempts:
-    """Answers ``RunStep`` and ``Poll`` for one run."""
+    """Answers ``RunStep`` for one run."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._polls: dict[str, PollAnswered] = {}
         self._locking = threading.Lock()
         self._acting: set[str] = set()
         """Paths of steps that have their locks and have not ended."""
         self._changed = changed_by(driver.run.records, driver.services.registry, driver.run.facts.where)
-
-    def _bind(self, path: str, action_id: str, values: Mapping[str, Any], started: datetime) -> Binding:
-        action = self._driver.services.registry.get(action_id)
-        params = params_of(action, values)
-        steps = self._driver.run.execution.visible(path)
-        return Binding(self._driver.services, self._driver.run.facts, action, params, path, started, steps)
-
-    def _step_run(self, binding: Binding, path: str) -> StepRun:
-        step = self._driver.run.execution.step(path)
-        limit_s = step.timeout_s or binding.action.timeout_s
-        deadline = binding.started + timedelta(seconds=limit_s)
-        clock = self._driver.services.clock
-        sender = Sender(binding.ports(), clock)
-        return StepRun(binding.action, binding.params, binding.look_context, sender, clock, deadline)
 
     def run(self, command: RunStep) -> None:
         """Run an attempt: the intent is on disk before anything is sent."""
@@ -120,7 +124,7 @@ class Attempts:
             if not isinstance(step.kind, Uses):
                 raise PlaybookError(f"{path} uses no action")
             values = self._driver.scopes.render(path, step.kind.params)
-            binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
+            binding = bind(self._driver, path, step.kind.action, values, self._driver.services.clock.now())
             self._refuse_after_abort(path, binding)
             if not self._lock_targets(command, binding):
                 return
@@ -169,7 +173,7 @@ class Attempts:
         return holder
 
     def _begin(self, binding: Binding, path: str, attempt: int) -> InFlight | None:
-        run = self._step_run(binding, path)
+        run = step_run(self._driver, binding, path)
         begun = run.begin()
         refusal = begun.refusal or (self._beyond_limit(binding) if begun.calls else None)
         if refusal is not None and not refusal.nothing_to_do:
@@ -207,13 +211,13 @@ class Attempts:
         """Settle an intent that has no outcome: look first, with the prior state of the journal."""
         path = command.path
         started = parse_iso(intent["started"])
-        binding = self._bind(path, intent["action"], intent["params"], started)
+        binding = bind(self._driver, path, intent["action"], intent["params"], started)
         holder = self._lock(path, binding)
         if holder is not None:
             self._driver.observer("queued", path, {"behind": holder})
             self._driver.soon(lambda: self.resume(command, intent), LOCK_WAIT_S)
             return
-        run = self._step_run(binding, path)
+        run = step_run(self._driver, binding, path)
         run.deadline = self._driver.services.clock.now() + (run.deadline - started)
         flight = InFlight(run, binding, intent["attempt"], resumed=bool(intent["calls"]))
         try:
@@ -264,7 +268,7 @@ class Attempts:
         body: dict[str, Any] = {
             "outcome": done.outcome,
             "reason": done.reason,
-            "warnings": [*done.warnings, *unsure],
+            "warnings": [*done.warnings, *unsure, *self._kept_for_good(path, flight, done)],
         }
         if not done.outcome.good:
             body["after"] = after if after is not None else self._last_look(flight)
@@ -294,6 +298,13 @@ class Attempts:
         run_id, now = self._driver.run.facts.run_id, self._driver.services.clock.now()
         draft, change = set_expiry(run_id, path, after_s, now, seen)
         return [draft], change
+
+    def _kept_for_good(self, path: str, flight: InFlight, done: Done) -> list[str]:
+        """Keep on what the step wants without end, though another run has put it there for a while."""
+        lasts = flight.binding.action.may_expire and self._expires_after_s(path) is None
+        if not (lasts and done.outcome.good and done.after is not None):
+            return []
+        return keep_for_good(self._driver.store, self._driver.run.facts.run_id, done.after.footprint())
 
     def _expires_after_s(self, path: str) -> float | None:
         kind = self._driver.run.execution.step(path).kind
@@ -330,43 +341,3 @@ class Attempts:
                 return flight.run.look().model_dump(mode="json")
         except IRRunnerError:
             return None
-
-    def poll(self, command: Poll) -> None:
-        """Look once for a ``wait.until``."""
-        path = command.path
-        try:
-            step = self._driver.run.execution.step(path)
-            if not isinstance(step.kind, WaitUntil):
-                raise PlaybookError(f"{path} waits for no condition")
-            values = self._driver.scopes.render(path, step.kind.params)
-            binding = self._bind(path, step.kind.action, values, self._driver.services.clock.now())
-            with defects(binding.action.id):
-                done = self._step_run(binding, path).advance()
-            outputs = done.outputs if isinstance(done, Done) else {}
-            settled = isinstance(done, Done) and done.outcome.good
-            holds = settled and self._driver.scopes.holds(path, step.kind.until, {"poll": outputs})
-        except PlaybookError as problem:
-            self._driver.commit([EvaluationFailed(path, error_of(problem))])
-        except (ActionError, Defect, SettingsError) as problem:
-            failed = StepFailed(path, command.polls, Outcome.FAILED, error_of(problem), problem.retryable)
-            self._driver.commit([failed])
-        else:
-            self._answer_poll(PollAnswered(path, command.polls, holds, outputs), step.kind)
-
-    def last_poll(self, path: str) -> PollAnswered | None:
-        """Return the newest poll of a ``wait.until`` that did not hold, for its time-out to journal."""
-        return self._polls.pop(path, None)
-
-    def _answer_poll(self, answer: PollAnswered, kind: WaitUntil) -> None:
-        """Journal only the last poll: earlier ones are repeated in memory."""
-        if answer.holds:
-            self._driver.commit([answer])
-            return
-        self._polls[answer.path] = answer
-        again = Poll(answer.path, answer.polls + 1)
-        outstanding = any(
-            isinstance(command, Poll) and command.path == answer.path
-            for command in self._driver.run.execution.outstanding()
-        )
-        if outstanding:
-            self._driver.soon(lambda: self.poll(again), kind.every_s)

@@ -17,40 +17,31 @@ from typing import Any, Protocol
 from irrunner.clock import IdSource
 from irrunner.engine import loaded as kinds
 from irrunner.engine.attempts import Attempts
+from irrunner.engine.evaluation import evaluated
 from irrunner.engine.loaded import LoadedRun
 from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.people import People
+from irrunner.engine.polling import Polling
 from irrunner.engine.scopes import Scopes
-from irrunner.engine.stepping import EVIDENCE_PREFIXES, Services, error_of
+from irrunner.engine.stepping import EVIDENCE_PREFIXES, Services
 from irrunner.engine.timers import Timers
-from irrunner.errors import IRRunnerError, PlaybookError, RunError
+from irrunner.errors import IRRunnerError, RunError
 from irrunner.journal.records import Draft
 from irrunner.journal.store import Lease, RunChange, Store
 from irrunner.machine.messages import (
     AbortRequested,
     AskApproval,
     AskManual,
-    BranchChosen,
-    CallStarted,
     Command,
     DeadlinePassed,
-    EvaluateBranch,
-    EvaluateItems,
-    EvaluateOutputs,
-    EvaluateWhen,
-    EvaluationFailed,
     Event,
     Finish,
-    ItemsEvaluated,
-    OutputsEvaluated,
     Poll,
     RunStep,
-    StartCall,
     StartTimer,
-    WhenEvaluated,
     event_body,
 )
-from irrunner.playbook.model import Choose, Run, Uses
+from irrunner.playbook.model import Uses
 from irrunner.vocabulary import RunStatus
 
 FINALLY_S = 300.0
@@ -86,6 +77,7 @@ class Driver:
     """Called with (kind, path, body) after each append; for live progress."""
     scopes: Scopes = field(init=False)
     attempts: Attempts = field(init=False)
+    polling: Polling = field(init=False)
     people: People = field(init=False)
     timers: Timers = field(init=False)
     finished: RunStatus | None = None
@@ -105,6 +97,7 @@ class Driver:
         """Make the parts that answer commands."""
         self.scopes = Scopes(self.run, self.services.compiler)
         self.attempts = Attempts(self)
+        self.polling = Polling(self)
         self.people = People(self)
         self.timers = Timers(self)
         self._held_at = self.services.clock.now()
@@ -307,34 +300,13 @@ class Driver:
         if isinstance(command, RunStep):
             self.attempts.run(command)
         elif isinstance(command, Poll):
-            self.attempts.poll(command)
+            self.polling.answer(command)
         elif isinstance(command, AskApproval):
             self.people.ask(command)
         elif isinstance(command, AskManual):
             self.people.ask_manual(command)
         else:
-            self.commit([self._evaluate(command)])
-
-    def _evaluate(self, command: Command) -> Event:
-        path = getattr(command, "path", "")
-        try:
-            return self._evaluated(command, path)
-        except IRRunnerError as problem:
-            return EvaluationFailed(path, error_of(problem))
-
-    def _evaluated(self, command: Command, path: str) -> Event:
-        step = self.run.execution.step(path)
-        if isinstance(command, EvaluateWhen):
-            return WhenEvaluated(path, self.scopes.holds(path, step.when))
-        if isinstance(command, EvaluateItems):
-            return ItemsEvaluated(path, tuple(self.scopes.items(path, step.for_each)))
-        if isinstance(command, EvaluateBranch) and isinstance(step.kind, Choose):
-            return BranchChosen(path, self.scopes.branch(path, step.kind))
-        if isinstance(command, StartCall) and isinstance(step.kind, Run):
-            return CallStarted(path, self.scopes.call_inputs(path, step.kind))
-        if isinstance(command, EvaluateOutputs):
-            return OutputsEvaluated(path, self.scopes.outputs(path))
-        raise PlaybookError(f"{path}: no answer to {type(command).__name__}")
+            self.commit([evaluated(self.run.execution, self.scopes, command)])
 
     # -- end ----------------------------------------------------------------------------------
 

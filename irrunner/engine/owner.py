@@ -7,6 +7,7 @@ process namespace, and no process of that number that began at that time.
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 from pathlib import Path
@@ -76,3 +77,11 @@ def _started(pid: int) -> str:
         return ""
     state, *fields = stat.rpartition(")")[2].split()
     return "" if state == "Z" else fields[18]
+
+
+def os_user() -> str:
+    """Return the name of the OS user; its number where it has no name (a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

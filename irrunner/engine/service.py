@@ -6,86 +6,31 @@ of the command line and the API.
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from irrunner import __version__
 from irrunner.actions.contract import Where
 from irrunner.aws.redact import Redactor
-from irrunner.clock import IdSource, iso, parse_iso
+from irrunner.clock import IdSource
 from irrunner.engine import loaded as kinds
-from irrunner.engine.driver import Driver
+from irrunner.engine.deciding import Deciding, approver_here
+from irrunner.engine.due import Due
 from irrunner.engine.embedded import EmbeddedEngine, Observer
 from irrunner.engine.loaded import RunFacts, started_draft
-from irrunner.engine.open_gates import open_gates
-from irrunner.engine.owner import LEASE_TTL_S, owner_name
+from irrunner.engine.owner import LEASE_TTL_S, os_user, owner_name
+from irrunner.engine.places import Place, where_to_act
 from irrunner.engine.planner import PlannedStep, Planner
 from irrunner.engine.reading import document
-from irrunner.engine.requests import approve_body
-from irrunner.engine.scopes import step_id_of
 from irrunner.engine.stepping import Services
 from irrunner.engine.undoing import Undoing
-from irrunner.errors import (
-    ApprovalNotOpen,
-    ApprovalStale,
-    ApproverNotAllowed,
-    IRRunnerError,
-    RunBusy,
-    RunNotResumable,
-    SettingsError,
-)
+from irrunner.errors import RunBusy, RunNotResumable
 from irrunner.findings.model import Finding
 from irrunner.journal.records import Draft, digest
 from irrunner.journal.store import Lease, NewRun, RunChange, RunRow, Store
 from irrunner.playbook.model import Playbook
 from irrunner.vocabulary import RunStatus
-
-DUE_AT_ONCE = 100
-"""Due runs that are driven together: it bounds memory."""
-
-
-@contextlib.contextmanager
-def _kept(failures: list[IRRunnerError]) -> Iterator[None]:
-    """Keep a failure for later; a run that another process took meanwhile is none."""
-    try:
-        yield
-    except RunBusy:
-        return
-    except IRRunnerError as problem:
-        failures.append(problem)
-
-
-def os_user() -> str:
-    """Return the name of the OS user; its number where it has no name (a container)."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Approver:
-    """A person at this terminal: the OS user and the AWS identity, recorded with every decision."""
-
-    os_user: str
-    aws_arn: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return JSON-able data; ``id`` is who they are for the "distinct approvers" rule."""
-        return {"id": f"os:{self.os_user}", "aws": self.aws_arn, "via": "local"}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to act when no finding says so; empty: our own account and Region."""
-
-    account_id: str = ""
-    region: str = ""
 
 
 class Runner:
@@ -116,38 +61,8 @@ class Runner:
         self.place = Place(account_id, region)
 
     def where(self, finding: Finding | None, inputs: Mapping[str, Any]) -> Where:
-        """Return the account and Region to act in.
-
-        The finding says; else :attr:`place`; else inputs ``account_id`` and ``region``; else the caller's
-        own account and the session's Region.
-
-        Raises:
-            SettingsError: If the Region or account is not one in which we may act.
-        """
-        cloud, settings = self.services.cloud, self.services.settings
-        account = (finding.account_id if finding else "") or self.place.account_id
-        region = (finding.region if finding else "") or self.place.region
-        account = account or str(inputs.get("account_id") or "")
-        region = region or str(inputs.get("region") or "")
-        account = account or cloud.caller().account_id
-        region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        if settings.accounts and account not in settings.accounts:
-            raise SettingsError(f"account {account} is not in `accounts`", hint="nothing was done")
-        if settings.regions and region not in settings.regions:
-            raise SettingsError(f"Region {region} is not in `regions`", hint="nothing was done")
-        forensic_account = cloud.forensic_account_id()
-        forensic_region = settings.forensics.region or region
-        named = settings.forensics.bucket or f"irrunner-evidence-{forensic_account}-{forensic_region}"
-        return Where(
-            partition=finding.partition if finding else "aws",
-            account_id=account,
-            region=region,
-            forensic_account_id=forensic_account,
-            forensic_region=forensic_region,
-            forensic_kms_key=settings.forensics.kms_key,
-            transfer_kms_key=settings.forensics.transfer_kms_key,
-            evidence_bucket=named if forensic_account else None,
-        )
+        """Return the account and Region to act in. See :func:`irrunner.engine.places.where_to_act`."""
+        return where_to_act(self.services, self.place, finding, inputs)
 
     # -- start --------------------------------------------------------------------------------
 
@@ -260,87 +175,17 @@ class Runner:
 
     # -- people -------------------------------------------------------------------------------
 
-    def approver(self) -> Approver:
-        """Return who sits at this terminal."""
-        return Approver(os_user(), self.services.cloud.caller().arn)
-
     def gate(self, row: RunRow, step: str | None) -> dict[str, Any]:
-        """Return the open gate of a name, or the only one.
-
-        Raises:
-            ApprovalNotOpen: If none or several fit; names those that are open.
-        """
-        gates = open_gates(self.store.records(row.run_id))
-        fitting = [gate for gate in gates if step in (None, gate["path"], step_id_of(gate["path"]))]
-        if len(fitting) != 1:
-            names = ", ".join(gate["path"] for gate in gates) or "none"
-            raise ApprovalNotOpen(
-                f"run {row.run_id}: {'no' if not fitting else 'more than one'} open gate"
-                f"{f' named {step!r}' if step else ''}; open: {names}",
-                hint=f"irrunner show {row.run_id}",
-            )
-        due = fitting[0].get("due_at")
-        if due and parse_iso(due) <= self.services.clock.now():
-            raise ApprovalNotOpen(
-                f"run {row.run_id}: {fitting[0]['path']} could be decided until {due}",
-                hint="irrunner resume --due",
-            )
-        return fitting[0]
-
-    def check_approver(self, gate: Mapping[str, Any], approver: Approver, *, denies: bool = False) -> None:
-        """Check that this person may decide; one person is enough to deny.
-
-        Raises:
-            ApproverNotAllowed: If a configured group does not list them, or the gate wants two people
-                and no group is configured (local identities cannot prove that they are two).
-        """
-        groups = self.services.settings.approvers
-        asked = gate.get("approvers") or gate.get("by") or ()
-        named = [groups[name] for name in asked if name in groups]
-        identity = approver.as_dict()
-        if named and not any({identity["id"], identity["aws"]} & set(group) for group in named):
-            raise ApproverNotAllowed(f"{identity['id']} is in none of the groups {', '.join(asked)}")
-        if not named and not denies and gate.get("minimum", 1) > 1:
-            raise ApproverNotAllowed(
-                "this gate wants two people, and local identities are not enough",
-                hint="list the group under `approvers` in irrunner.yaml",
-            )
+        """Return the open gate of a name, or the only one. See :meth:`Deciding.gate`."""
+        return Deciding(self).gate(row, step)
 
     def approve(self, run: str, step: str | None, *, plan_sha256: str = "") -> dict[str, Any]:
-        """Approve a gate, and drive the run where nobody else does.
-
-        Raises:
-            ApprovalStale: If ``plan_sha256`` is not the hash of the plan that is open now.
-        """
-        row = self.store.run(run)
-        gate = self.gate(row, step)
-        approver = self.approver()
-        self.check_approver(gate, approver)
-        if plan_sha256 and plan_sha256 != gate["sha256"]:
-            raise ApprovalStale(
-                f"the plan of {gate['path']} is {gate['sha256'][:12]} now", hint="look at it again"
-            )
-        kind = "confirm" if gate.get("manual") else "approve"
-        body = approve_body(gate["path"], approver.as_dict(), plan_sha256 or str(gate.get("sha256", "")))
-        if gate.get("manual"):
-            body["done"] = True
-        return self.ask(row, kind, body)
+        """Approve a gate, and drive the run where nobody else does. See :meth:`Deciding.approve`."""
+        return Deciding(self).approve(run, step, plan_sha256=plan_sha256)
 
     def deny(self, run: str, step: str | None, reason: str) -> dict[str, Any]:
-        """Deny a gate."""
-        row = self.store.run(run)
-        gate = self.gate(row, step)
-        approver = self.approver()
-        self.check_approver(gate, approver, denies=True)
-        kind = "confirm" if gate.get("manual") else "deny"
-        body = {
-            "path": gate["path"],
-            "by": approver.as_dict(),
-            "reason": reason,
-            "note": reason,
-            "done": False,
-        }
-        return self.ask(row, kind, body)
+        """Deny a gate. See :meth:`Deciding.deny`."""
+        return Deciding(self).deny(run, step, reason)
 
     def abort(self, run: str, reason: str) -> dict[str, Any]:
         """Abort a run: no new step, in-flight effects settled, then ``finally``; nothing is undone."""
@@ -348,8 +193,8 @@ class Runner:
         if row.status.ended:
             raise RunNotResumable(f"run {row.run_id} has ended: {row.status}")
         if row.undoes:
-            return Undoing(self).abort(row, self.approver().as_dict(), reason)
-        return self.ask(row, "abort", {"by": self.approver().as_dict(), "reason": reason})
+            return Undoing(self).abort(row, approver_here(self.services.cloud).as_dict(), reason)
+        return self.ask(row, "abort", {"by": approver_here(self.services.cloud).as_dict(), "reason": reason})
 
     def ask(self, row: RunRow, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask something of a run; with no live driver, take the run and drive it."""
@@ -384,49 +229,8 @@ class Runner:
         return self.document(row.run_id)
 
     def resume_due(self) -> list[dict[str, Any]]:
-        """Take up every run that is due or orphaned, and take off every effect whose time is over.
-
-        Runs go on many at once; those that others took are left out.
-
-        Raises:
-            IRRunnerError: The first failure, after every other run went on.
-        """
-        self.services.deliver()
-        due = self.store.due_runs(iso(self.services.clock.now()))
-        documents: list[dict[str, Any]] = []
-        failures: list[IRRunnerError] = []
-        for start in range(0, len(due), DUE_AT_ONCE):
-            documents += self._resume_together(due[start : start + DUE_AT_ONCE], failures)
-        now = iso(self.services.clock.now())
-        for expiry in self.store.expiries():
-            if expiry.due_at > now:
-                break
-            with _kept(failures):
-                document = Undoing(self).expire(expiry)
-                documents += [document] if document else []
-        if failures:
-            raise failures[0]
-        return documents
-
-    def _resume_together(self, run_ids: list[str], failures: list[IRRunnerError]) -> list[dict[str, Any]]:
-        """Drive runs in one engine: one that waits long, or is broken, holds no other up."""
-        undone = {run_id for run_id in run_ids if self.store.run(run_id).undoes}
-        taken: dict[str, Driver] = {}
-        engine = self.engine()
-        try:
-            for run_id in run_ids:
-                if run_id not in undone:
-                    with _kept(failures):
-                        taken[run_id] = engine.take(run_id)
-            with _kept(failures):
-                engine.drive(*taken.values())
-        finally:
-            engine.close()
-        documents = [self.document(run_id) for run_id, driver in taken.items() if driver.failure is None]
-        for run_id in sorted(undone):
-            with _kept(failures):
-                documents.append(self.resume(run_id))
-        return documents
+        """Take up what is due. See :class:`irrunner.engine.due.Due`."""
+        return Due(self).resume()
 
     def undo(self, run: str, step: str | None, *, release_credentials: bool) -> dict[str, Any]:
         """Undo a run, or one step of it. See :class:`irrunner.engine.undoing.Undoing`."""

@@ -113,12 +113,19 @@ class Binding:
         )
 
     def target(self) -> CloudApi:
-        """Return the session in the incident's account."""
+        """Return the session in the incident's account, or none where the action needs none.
+
+        Our role there may be what the attacker took away: what acts from the management or the forensic
+        account must go through all the same.
+        """
+        needed = self._permissions("target")
+        if not needed:
+            return _NoCloud()
         if self._target is None:
             where = self.facts.where
             self._target = self.services.cloud.member(
                 where.account_id, where.region, run_id=self.facts.run_id,
-                permissions=self._permissions("target"), values=self._session_values(),
+                permissions=needed, values=self._session_values(),
             )  # fmt: skip
         return self._target
 
@@ -187,11 +194,11 @@ class Binding:
 
 
 class _NoCloud:
-    """The cloud of actions that do not use one."""
+    """The incident's account, for actions that do nothing there."""
 
     def call(self, operation: str, /, **params: Any) -> Mapping[str, Any]:
         del params
-        raise InvalidCall(f"{operation}: a local action has no AWS session")
+        raise InvalidCall(f"{operation}: the action declares no permission in the incident's account")
 
     def pages(self, operation: str, path: str, /, **params: Any) -> list[Any]:
         del path

@@ -83,7 +83,7 @@ class Timers:
     def _fire(self, key: Key) -> None:
         if self._due.pop(key, None) is not None and self._driver.finished is None:
             path, purpose, _ = key
-            last = self._driver.attempts.last_poll(path) if purpose == "until" else None
+            last = self._driver.polling.last(path) if purpose == "until" else None
             events: list[Event] = [TimerFired(*key)] if last is None else [last, TimerFired(*key)]
             self._driver.commit(events, (), RunChange(timers_cleared=[key]))
 

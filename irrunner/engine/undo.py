@@ -18,9 +18,9 @@ from irrunner.actions.registry import Registry
 from irrunner.actions.runtime import Done, Later, Progress
 from irrunner.actions.sending import Sender, SentCall
 from irrunner.actions.undo import UndoRun, UndoView, view_undo
-from irrunner.clock import iso
+from irrunner.clock import iso, parse_iso
 from irrunner.engine import loaded as kinds
-from irrunner.engine.expiry import RETRY_S, TELLING, TOLD, UNDO_OUTCOME, message_of
+from irrunner.engine.expiry import RETRY_S, TELLING, TOLD, UNDO_OUTCOME, kept_until, message_of
 from irrunner.engine.loaded import RunFacts
 from irrunner.engine.owner import LEASE_TTL_S
 from irrunner.engine.stepping import Binding, Services, defects, error_of
@@ -44,6 +44,11 @@ class UndoItem:
     after: State | None
     """None: possibly done, and nobody saw the result; a person must look."""
     at: datetime
+
+    def changed(self) -> dict[str, Any]:
+        """Return what the step has set, and was not so before: its part of the footprint."""
+        was, made = self.before.footprint(), self.after.footprint() if self.after is not None else {}
+        return {key: value for key, value in made.items() if was.get(key) != value}
 
 
 def undo_items(records: Sequence[Record], registry: Registry) -> list[UndoItem]:
@@ -119,9 +124,14 @@ class UndoDriver:
     observer: Callable[[str, str, Mapping[str, Any]], None]
     done: Mapping[str, Mapping[str, Any]]
     """Outcomes of an interrupted undo, by path."""
-    expiring: bool = False
-    """Whether nobody asked: an effect's time is over. What may pass is tried again, and people are told."""
+    expired_at: str = ""
+    """When its time was over, where nobody asked: what may pass is tried again, and people are told."""
     _outcomes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def expiring(self) -> bool:
+        """Whether nobody asked for it: an effect's time is over."""
+        return bool(self.expired_at)
 
     def drive(self) -> RunStatus:
         """Undo what can be undone, and return the status.
@@ -173,6 +183,10 @@ class UndoDriver:
         sent: Sequence[SentCall] = ()
         try:
             self._lock(item, deadline)
+            until = self._wanted_until(item)
+            if until is not None:
+                reason = f"a later run wants it until {iso(until)}"
+                return self._record(item, Outcome.WAITING, reason, held=True), until
             sender = Sender(binding.ports(), self.services.clock)
             sent = sender.sent
             run = UndoRun(
@@ -197,6 +211,12 @@ class UndoDriver:
             verified=progress.verified, detail=dict(progress.outputs),
         )  # fmt: skip
         return ended, None
+
+    def _wanted_until(self, item: UndoItem) -> datetime | None:
+        """Return until when a run wants an effect that it found while this undo waited for its lock."""
+        wanted = kept_until(self.store, self.expired_at, item.changed()) if self.expiring else None
+        until = parse_iso(wanted) if wanted else None
+        return until if until is not None and until > self.services.clock.now() else None
 
     def _again_at(self, problem: IRRunnerError) -> datetime | None:
         """Return when an expiry is tried again, that failed through something that may pass; within a day."""

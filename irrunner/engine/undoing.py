@@ -88,10 +88,7 @@ class Undoing:
         item = next((item for item in items if item.path == expiry.path), None)
         if item is None:
             return ""
-        was = item.before.footprint()
-        made = item.after.footprint() if item.after is not None else {}
-        changed = {key: value for key, value in made.items() if was.get(key) != value}
-        return kept_until(self._store, expiry, changed)
+        return kept_until(self._store, expiry.due_at, item.changed())
 
     def resume(self, row: RunRow) -> dict[str, Any]:
         """Go on with an undo that was interrupted or that held something.
@@ -189,7 +186,7 @@ class Undoing:
             services=self._services, store=self._store, lease=lease, items=items, undone=facts_of(undone[0]),
             facts=facts_of(self._store.records(run_id)[0]), release_credentials=asked["release_credentials"],
             observer=lambda kind, path, body: observer(run_id, kind, path, body) if observer else None,
-            done=done, expiring="expired_at" in asked,
+            done=done, expired_at=asked.get("expired_at", ""),
         )  # fmt: skip
         given_back = not driver.expiring  # nobody watches an expiry: its lease runs out, and it is due again
         try:

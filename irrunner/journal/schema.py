@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001", "0003")
+REVISIONS: Final = ("0001", "0002")
 """Revisions that this program knows, oldest first; the last one is what it works with."""
 
 metadata: Final = MetaData()

@@ -7,9 +7,9 @@ taken out of them.
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
@@ -18,12 +18,18 @@ from irrunner.aws.redact import Redactor
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
 LONGEST_ANSWER_S: Final = 20.0
-"""A tracker that trickles its answer must not hold a delivery longer than its claim."""
+"""A tracker that trickles its answer, headers or body, must not hold a delivery longer than its claim: httpx
+bounds each read, not their sum."""
 LARGEST_ANSWER: Final = 1 << 20
 LONGEST_REASON: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = range(400, 500)
 _MAY_HAVE_HAPPENED: Final = frozenset({408, 425})
+ODD: Final = (
+    httpx.HTTPError, httpx.InvalidURL, LookupError, TypeError, ValueError, AttributeError, OSError,
+    RuntimeError,
+)  # fmt: skip
+"""What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -79,16 +85,16 @@ class Line:
         """
         changes = method != "GET"
         more = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            with self._client.stream(
-                method, f"{self._url}{path}", content=body, headers={**more, **(headers or {})}
-            ) as answer:
-                content = _bounded(answer)
-        except httpx.HTTPError as problem:
+        request = self._client.build_request(
+            method, f"{self._url}{path}", content=body, headers={**more, **(headers or {})}
+        )
+        asked = _Exchange(self._client, request)
+        problem = asked.answered_within(LONGEST_ANSWER_S)
+        if problem is not None:
             lost = changes and not isinstance(problem, _NEVER_LEFT)
-            raise NotDelivered(f"{type(problem).__name__}: no answer", uncertain=lost) from None
-        self._require_success(answer.status_code, content, changes=changes)
-        return _json(content)
+            raise NotDelivered(f"{type(problem).__name__}: no answer", uncertain=lost)
+        self._require_success(asked.status, asked.content, changes=changes)
+        return _json(asked.content)
 
     def _require_success(self, status: int, content: bytes, *, changes: bool) -> None:
         if status in _REDIRECTS:
@@ -103,11 +109,41 @@ class Line:
             )
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """One request and its answer, on a thread of its own, which is left behind where it takes too long."""
+
+    client: httpx.Client
+    request: httpx.Request
+    status: int = 0
+    content: bytes = b""
+    problem: Exception = field(default_factory=lambda: httpx.ReadError("no answer"))
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def answered_within(self, seconds: float) -> Exception | None:
+        """Send, and return why there is no answer; None: there is one."""
+        threading.Thread(target=self._send, name="ticket", daemon=True).start()
+        if not self._over.wait(seconds):
+            return httpx.ReadTimeout("the answer trickles", request=self.request)
+        return None if self.status else self.problem
+
+    def _send(self) -> None:
+        try:
+            answer = self.client.send(self.request, stream=True)
+            try:
+                self.content = _bounded(answer)
+            finally:
+                answer.close()
+            self.status = answer.status_code
+        except ODD as problem:
+            self.problem = problem
+        finally:
+            self._over.set()
+
+
 def _bounded(answer: httpx.Response) -> bytes:
-    content, until = b"", time.monotonic() + LONGEST_ANSWER_S
+    content = b""
     for part in answer.iter_bytes():
-        if time.monotonic() > until:
-            raise httpx.ReadTimeout("the answer trickles", request=answer.request)
         content += part
         if len(content) > LARGEST_ANSWER:
             break
@@ -117,5 +153,5 @@ def _bounded(answer: httpx.Response) -> bytes:
 def _json(content: bytes) -> Any:
     try:
         return json.loads(content) if content.strip() else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -5,8 +5,9 @@ A tracker's secret is resolved when something is delivered, held by nothing, and
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import httpx
@@ -17,7 +18,7 @@ from irrunner.errors import ActionError, InvalidCall, RunNotFound, SettingsError
 from irrunner.journal.outbox import Delivery, Outbox
 from irrunner.journal.store import Store
 from irrunner.settings import SecretSource, Tracker, resolve_secret
-from irrunner.tickets.http import Line, NotDelivered, Receipt
+from irrunner.tickets.http import ODD, Line, NotDelivered, Receipt
 from irrunner.tickets.jira import TEXT_CHARACTERS, Jira
 from irrunner.tickets.webhook import Webhook
 from irrunner.vocabulary import DeliveryStatus
@@ -27,12 +28,10 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "ticket:Update": "update",
     "ticket:Close": "close",
 }
-ODD: Final = (
-    LookupError, TypeError, ValueError, AttributeError, OSError, httpx.InvalidURL, httpx.StreamError,
-)  # fmt: skip
-"""What an answer that nobody foresaw may cause: the delivery is put off, and the run goes on."""
 AT_ONCE: Final = 100
-"""Deliveries of one pass: it bounds how long a pass takes."""
+"""Deliveries of one pass."""
+LONGEST_PASS_S: Final = 60
+"""After it no other delivery is begun: somebody waits for a run's result behind others' tickets."""
 
 
 class Client(Protocol):
@@ -94,14 +93,16 @@ class Tickets:
     def deliver_due(self, *, incident: str | None = None) -> int:
         """Deliver what is due, oldest first; return how much of it was taken.
 
-        A tracker that fails is left alone for the rest of the pass.
+        A tracker that fails is left alone for the rest of the pass; what a slow one leaves, the next takes.
 
         Args:
             incident: Only this incident's; None: of all.
         """
         down: set[str] = set()
-        delivered = 0
+        delivered, until = 0, self._now() + timedelta(seconds=LONGEST_PASS_S)
         for _ in range(AT_ONCE):
+            if self._now() >= until:
+                break
             delivery = self._outbox.claim(incident=incident, passed=down)
             if delivery is None:
                 break
@@ -138,7 +139,7 @@ class Tickets:
         token = resolve_secret(tracker.token, self._source).get_secret_value()
         user = resolve_secret(tracker.user, self._source).get_secret_value() if tracker.user else ""
         redactor = Redactor()
-        redactor.learn(token, user)
+        redactor.learn(token, user, b64encode(f"{user}:{token}".encode()).decode())
         line = Line(tracker.url, _auth(tracker, user, token), redactor, self._transport)
         try:
             client: Client = (

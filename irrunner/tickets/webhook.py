@@ -1,7 +1,8 @@
 """A signed webhook, for every other tracker: ServiceNow, PagerDuty, a function of one's own.
 
 The receiver computes ``HMAC-SHA256(secret, timestamp + "." + body)`` over the bytes that it got, compares it
-in constant time, refuses timestamps outside the replay window, and does each idempotency key once.
+in constant time, refuses timestamps outside the replay window, and does each idempotency key once: that of
+the body, which is signed. The header repeats it for gateways; alone it proves nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +25,7 @@ SIGNATURE: Final = "Irrunner-Signature"
 IDEMPOTENCY_KEY: Final = "Irrunner-Idempotency-Key"
 REPLAY_WINDOW_S: Final = 300
 _LONGEST: Final = 500
+_SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 
 class Webhook:
@@ -43,6 +46,7 @@ class Webhook:
                 "kind": delivery.kind,
                 "incident": delivery.incident,
                 "run_id": delivery.run_id,
+                "idempotency_key": delivery.key,
                 "reference": reference,
                 **delivery.body,
             },
@@ -68,9 +72,10 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
 def verifies(secret: bytes, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
     """Return whether a request is ours and fresh: what a receiver does."""
     timestamp = headers.get(TIMESTAMP, "")
-    if not timestamp.isdecimal() or abs(now.timestamp() - int(timestamp)) > REPLAY_WINDOW_S:
+    if not _SECONDS.fullmatch(timestamp) or abs(now.timestamp() - int(timestamp)) > REPLAY_WINDOW_S:
         return False
-    return hmac.compare_digest(headers.get(SIGNATURE, ""), signature(secret, timestamp, body))
+    signed = signature(secret, timestamp, body).encode()
+    return hmac.compare_digest(headers.get(SIGNATURE, "").encode("utf-8", "replace"), signed)
 
 
 def _text(value: Any) -> str:

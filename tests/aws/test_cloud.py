@@ -10,7 +10,7 @@ import pytest
 from irrunner.actions.contract import Permission
 from irrunner.aws.api import Caller, Cloud, CloudApi
 from irrunner.aws.cloud import BotoCloud
-from irrunner.errors import ActionThrottled, CredentialsInvalid, InvalidCall, SettingsError
+from irrunner.errors import ActionError, ActionThrottled, CredentialsInvalid, InvalidCall, SettingsError
 from irrunner.settings import Forensics, Settings
 from tests.aws.conftest import Aws, query_error
 
@@ -235,6 +235,22 @@ def test_organizations_out_of_reach_is_a_reason_and_asked_again(aws: Aws, cloud:
     assert cloud.forensic_account_id() is None
     aws.answers["ListAccounts"] = good
     assert cloud.forensic_account_id() == "222222222222"
+
+
+def test_an_outage_of_organizations_does_not_mean_that_there_is_no_management_account(
+    aws: Aws, cloud: BotoCloud
+) -> None:
+    """What may pass is tried again: a throttle must not fail a service control policy for good."""
+    read = Permission("organizations:DescribeOrganization", scope="management")
+    body = '{"Organization": {"Id": "o-1", "MasterAccountId": "444444444444"}}'
+    aws.answers["DescribeOrganization"] = lambda _: (503, "{}")
+    with pytest.raises(ActionError) as caught:
+        cloud.management("us-east-1", run_id=RUN, permissions=(read,), values={})
+    assert caught.value.retryable
+
+    aws.answers["DescribeOrganization"] = lambda _: (200, body)
+    cloud.management("us-east-1", run_id=RUN, permissions=(read,), values={})
+    assert ":444444444444:" in aws.of("AssumeRole")[0].form["RoleArn"]
 
 
 def test_sts_of_a_region_that_is_not_enabled_for_us_falls_back_to_ours(aws: Aws, cloud: BotoCloud) -> None:

@@ -121,6 +121,27 @@ class TestExpiry:
         assert document["undoes"] == blocked
         assert lab.ground.values == {"a": "old"}
 
+    def test_a_later_run_without_end_keeps_it_on(self, lab: Lab, blocked: str) -> None:
+        """It was verified for that run: the first run's time does not let the attacker back in."""
+        later = lab.start(lab.playbook(BLOCK.replace("expires_after: 24h", "")))
+        lab.clock.advance(DAY_S)
+        assert lab.runner.resume_due() == []
+        assert lab.ground.values == {"a": "1"}
+        assert expiries(lab, blocked) == [("block", "kept")]
+        assert blocked in later["steps"][0]["warnings"][0]
+
+        lab.runner.undo(blocked, None, release_credentials=False)
+
+        assert lab.ground.values == {"a": "old"}
+        assert lab.store.expiries() == []
+        assert expiries(lab, blocked) == [("block", "taken_off")]
+
+    def test_a_later_run_without_end_keeps_nothing_else_on(self, lab: Lab, blocked: str) -> None:
+        """A lasting block of something else leaves this one's time as it is."""
+        lab.start(lab.playbook(BLOCK.replace("expires_after: 24h", "").replace("name: a", "name: b")))
+
+        assert expiries(lab, blocked) == [("block", "pending")]
+
     def test_another_block_keeps_nothing_on(self, lab: Lab, blocked: str) -> None:
         """A later block of something else is no reason to keep this one."""
         lab.clock.advance(3600)

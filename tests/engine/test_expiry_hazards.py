@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from irrunner.engine.undoing import Undoing
-from irrunner.errors import ActionDenied, RunBusy, ServiceUnavailable
-from irrunner.journal.store import Timer
+from irrunner.errors import ActionDenied, Defect, RunBusy, ServiceUnavailable
+from irrunner.journal.store import Lease, Timer
 from tests.engine.hazards import BLOCK, DAY_S, created, expiries
-from tests.engine.lab import Lab, outcomes
+from tests.engine.lab import Lab, SetValue, ValueState, outcomes
 
 
 class TestTrouble:
@@ -95,6 +96,68 @@ class TestTrouble:
         with pytest.raises(RunBusy, match="cancelled"):
             Undoing(lab.runner).expire(timer)
 
+    def test_one_that_breaks_holds_no_other_up(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A state that another version of the action wrote: the next effect comes off all the same."""
+        lab.clock.advance(1)
+        lab.start(lab.playbook(BLOCK.replace("name: a", "name: b")))
+        real = SetValue.StateModel.footprint
+
+        def broken(state: ValueState) -> dict[str, Any]:
+            if state.name == "a":
+                raise KeyError("a field of another version")
+            return real(state)
+
+        monkeypatch.setattr(ValueState, "footprint", broken)
+        lab.clock.advance(DAY_S)
+        with pytest.raises(Defect, match="another version"):
+            lab.runner.resume_due()
+
+        assert [timer.run_id for timer in lab.store.expiries()] == [blocked]
+
+    def test_a_run_that_finds_it_meanwhile_keeps_it_on(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The undo waits for the lock of a run that blocks the same just then, and relies on what it saw."""
+        lock = lab.store.lock
+        later: list[str] = []
+
+        def after_the_other(lease: Lease, arns: Sequence[str]) -> str | None:
+            if not later:
+                later.append("")
+                later[0] = lab.start(lab.playbook(BLOCK))["run_id"]
+            return lock(lease, arns)
+
+        monkeypatch.setattr(lab.store, "lock", after_the_other)
+        lab.clock.advance(DAY_S)
+        (parked,) = lab.runner.resume_due()
+
+        assert (parked["status"], lab.ground.values) == ("waiting", {"a": "1"})
+        told = [each.body["reason"] for each in lab.store.records(parked["run_id"]) if "reason" in each.body]
+        assert told[0].startswith("a later run wants it until")
+        lab.clock.advance(DAY_S)
+        (document,) = lab.runner.resume_due()
+        assert (document["status"], lab.ground.values) == ("succeeded", {"a": "old"})
+        assert expiries(lab, later[0]) == [("block", "taken_off")]
+        assert lab.store.expiries() == []
+
+    def test_tickets_come_last(self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A tracker that is slow holds up nothing that is to come off."""
+        seen: list[dict[str, str]] = []
+
+        def deliver() -> int:
+            seen.append(dict(lab.ground.values))
+            return 0
+
+        services = replace(lab.runner.services, deliver=deliver)
+        monkeypatch.setattr(lab.runner, "services", services)
+        lab.clock.advance(DAY_S)
+        lab.runner.resume_due()
+
+        assert seen == [{"a": "old"}]
+        assert expiries(lab, blocked) == [("block", "taken_off")]
+
 
 class Dies(BaseException):
     """The process dies here."""
@@ -130,6 +193,22 @@ class TestCrash:
         assert [row.undoes for row in lab.store.runs()].count(blocked) == 1
         assert lab.store.runs(open_only=True) == []
         assert lab.store.verify_all().ok
+
+    def test_an_undo_that_is_aborted_has_taken_nothing_off(
+        self, lab: Lab, blocked: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Killed before it looked, then aborted by a person: the page must not say that the block is gone."""
+        lab.clock.advance(DAY_S)
+        with monkeypatch.context() as patch:
+            _die(lab, patch, 1, late=False)
+            with pytest.raises(Dies):
+                lab.runner.resume_due()
+        lab.clock.advance(60)
+        (undo,) = lab.store.undos_of(blocked)
+        lab.new_runner().abort(undo.run_id, "by hand")
+
+        assert lab.ground.values == {"a": "1"}
+        assert expiries(lab, blocked) == [("block", "left_on")]
 
     @pytest.mark.parametrize("before", [True, False])
     def test_killed_at_the_call(self, lab: Lab, blocked: str, before: bool) -> None:  # noqa: FBT001 - a parameter

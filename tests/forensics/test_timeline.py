@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forensics import timeline as module
-from forensics.timeline import Timeline, as_csv, as_json_lines, timeline_of
+from forensics.timeline import Timeline, as_csv, as_json_lines, is_trail, timeline_of
 from forensics.vault import LocalVault
 from irrunner.journal.records import Record
 from tests.forensics.conftest import Office
@@ -142,6 +142,35 @@ def test_a_file_that_cannot_be_read_is_a_warning(
     timeline = timeline_of(journal(), {name: io.BytesIO(data)})
 
     assert [warning.startswith(f"{name}: not read") for warning in timeline.warnings] == [True]
+
+
+@pytest.mark.parametrize("name", ["r/export/cloudtrail-events.jsonl", "r/export/events.jsonl.gz"])
+def test_an_export_of_one_event_a_line_is_read(name: str) -> None:
+    """``aws.cloudtrail.export-events`` writes lines; one that cannot be read costs no other one."""
+    lines = [
+        json.dumps(event("A", sourceIPAddress="198.51.100.7")).encode(), b"", b"\xff", b"[" * 100_000, b"7",
+        json.dumps(event("B", requestID="ours")).encode(), b'{"unreadable": "x"}',
+    ]  # fmt: skip
+    data = b"\r\n".join(lines)
+    stream = io.BytesIO(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+
+    timeline = timeline_of(journal(), {name: stream})
+
+    assert is_trail(name)
+    assert actors(timeline) == {"s3:A": "attacker", "s3:B": "responder"}
+    assert timeline.warnings == [f"{name}: 2 lines not read"]
+
+
+def test_an_event_of_two_files_is_told_once() -> None:
+    """A trail's file and exports by key and by user overlap; events that differ at all are both told."""
+    same, other = event("A"), event("A", at="2026-01-01T00:01:01Z")
+    trail = json.dumps({"Records": [same]}).encode()
+    export = f"{json.dumps(same, indent=None)}\n{json.dumps(other)}\n".encode()
+
+    timeline = timeline_of(journal(), {"t.json": io.BytesIO(trail), "e.jsonl": io.BytesIO(export)})
+
+    found = [each for each in timeline.events if each["timestamp_desc"] == "CloudTrail Event"]
+    assert [each["file"] for each in found] == ["t.json", "e.jsonl"]
 
 
 def test_a_bundle_has_the_timeline(office: Office) -> None:

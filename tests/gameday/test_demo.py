@@ -22,7 +22,8 @@ from irrunner.findings.parse import parse_events
 
 SCENES = (
     "1 A finding arrives", "2 The plan of", "3 The response, live", "4 The summary", "5 A person decides",
-    "6 What the cloud looks like now", "7 Undo", "8 After the undo", "9 The end",
+    "6 What the cloud looks like now", "7 Undo", "8 After the undo", "9 The report and the evidence",
+    "10 The end",
 )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def test_the_demonstration_holds_and_leaves_nothing_behind(
     positions = [shown.index(scene) for scene in SCENES]
     assert code == 0
     assert positions == sorted(positions)
-    assert "15 of 15 checks held" in shown
+    assert "18 of 18 checks held" in shown
     assert "\x1b[" not in shown
     assert dict(os.environ) == before
 

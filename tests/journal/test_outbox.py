@@ -101,7 +101,7 @@ def test_trying_has_an_end_that_shows(outbox: Outbox, clock: ManualClock) -> Non
     for _ in range(MOST_ATTEMPTS):
         claimed = outbox.claim()
         while claimed is None:
-            clock.advance(10)
+            clock.advance(60)
             claimed = outbox.claim()
         outbox.put_off(claimed, "it is down", uncertain=False)
         waits.append(clock.now())

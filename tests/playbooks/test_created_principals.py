@@ -69,6 +69,8 @@ steps:
     on_failure: continue
 """
 
+EVERYTHING = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
@@ -111,6 +113,7 @@ def test_users_keys_and_roles_that_were_made_are_shut(
     iam = intruder(key_id)
     iam.create_user(UserName="ghost")
     second = iam.create_access_key(UserName="ghost")["AccessKey"]["AccessKeyId"]
+    iam.put_user_policy(UserName="ghost", PolicyName="all", PolicyDocument=EVERYTHING)
     intruder(second).create_user(UserName="deeper")
     trust = {
         "Effect": "Allow",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -16,11 +18,12 @@ from irrunner.errors import InvalidCall
 from irrunner.journal.sql import SqlStore
 from irrunner.settings import Tracker
 from irrunner.testing import ManualClock
+from irrunner.tickets import http
 from irrunner.tickets.jira import verbatim
 from irrunner.tickets.port import Tickets
 from irrunner.tickets.webhook import REPLAY_WINDOW_S, verifies
 from tests.tickets.conftest import RUN, TOKEN
-from tests.tickets.trackers import FakeJira, FakeReceiver
+from tests.tickets.trackers import FakeJira, FakeReceiver, trickling
 
 Tell = Callable[..., Any]
 CREATE = "/rest/api/2/issue"
@@ -159,6 +162,33 @@ def test_odd_answers_make_no_odd_requests(
     assert {path for _, path, _, _ in jira.requests} <= {"/rest/api/2/search/jql", CREATE}
 
 
+@pytest.mark.parametrize("told", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n[", b""])
+def test_a_tracker_that_trickles_is_left_behind(
+    tell: Tell, trackers: dict[str, Tracker], monkeypatch: pytest.MonkeyPatch, told: bytes
+) -> None:
+    """A byte now and then keeps each read alive, in headers as in the body; the run goes on."""
+    monkeypatch.setattr(http, "LONGEST_ANSWER_S", 0.5)
+    with trickling(told) as url:
+        trackers["jira"] = trackers["jira"].model_copy(update={"url": url})
+        before = time.monotonic()
+        answer = tell("Create", "k1")
+
+    assert (answer["Status"], "no answer" in answer["Problem"]) == ("queued", True)
+    assert time.monotonic() - before < 5
+
+
+def test_an_answer_that_is_too_deep_stops_nothing(
+    tell: Tell, trackers: dict[str, Tracker], store: SqlStore, clock: ManualClock
+) -> None:
+    """A hostile tracker must not end `resume --due` before it has taken anything off."""
+    deep = httpx.MockTransport(lambda _: httpx.Response(200, content=b"[" * 100_000))
+    Tickets(trackers, lambda: store, clock.now, run_id=RUN, transport=deep).call(
+        "ticket:Create", Key="k1", Tracker="jira", Body={"title": "t", "body": ""}
+    )
+
+    assert [each.key for each in store.outbox.undelivered()] == ["k1"]
+
+
 def test_an_update_without_a_ticket_waits(tell: Tell) -> None:
     """The incident has no issue (yet): queued, with the reason."""
     told = tell("Update", "k1")
@@ -169,7 +199,10 @@ def test_an_update_without_a_ticket_waits(tell: Tell) -> None:
 def test_a_webhook_is_signed_and_done_once(
     tell: Tell, tickets: Tickets, receiver: FakeReceiver, clock: ManualClock
 ) -> None:
-    """The receiver verifies signature and time, and sees a lost answer's repetition by its key."""
+    """The receiver verifies signature and time, and sees a lost answer's repetition by its key.
+
+    The key is in what is signed: who replays a message with another key in the header makes no second one.
+    """
     receiver.loses = "/"
     tell("Create", "k1", tracker="hook")
     clock.advance(61)
@@ -185,7 +218,14 @@ def test_a_webhook_is_signed_and_done_once(
     assert verifies(TOKEN.encode(), headers, body, now)
     assert not verifies(b"other", headers, body, now)
     assert not verifies(TOKEN.encode(), headers, body + b" ", now)
-    assert not verifies(TOKEN.encode(), {**headers, "Irrunner-Timestamp": "x"}, body, now)
+    for name, value in (
+        ("Timestamp", "x"),
+        ("Timestamp", "\u0663"),
+        ("Signature", "v1=\u00e9"),
+        ("Signature", ""),
+    ):
+        assert not verifies(TOKEN.encode(), {**headers, f"Irrunner-{name}": value}, body, now)
+    assert json.loads(body)["idempotency_key"] == headers["Irrunner-Idempotency-Key"] == "k1"
     clock.advance(REPLAY_WINDOW_S + 1)
     assert not verifies(TOKEN.encode(), headers, body, clock.now())
 
@@ -208,19 +248,40 @@ def test_one_tracker_that_is_down_holds_no_other_up(
     assert tell("Create", "k2", tracker="hook")["Status"] == "delivered"
 
 
+def test_a_pass_ends_in_time(
+    tell: Tell, tickets: Tickets, receiver: FakeReceiver, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker that takes long for each message holds nobody up for all of them; none is lost."""
+    receiver.status = 500
+    for number in range(5):
+        tell("Update", f"k{number}", tracker="hook")
+    clock.advance(3600)
+    receiver.status, work = 0, receiver.work
+
+    def slow(*asked: Any) -> tuple[int, Any]:
+        clock.advance(40)
+        return work(*asked)
+
+    monkeypatch.setattr(receiver, "work", slow)
+
+    assert [tickets.deliver_due() for _ in range(4)] == [2, 2, 1, 0]
+    assert list(receiver.done) == [f"k{number}" for number in range(5)]
+
+
 def test_secrets_are_nowhere(
     tell: Tell, jira: FakeJira, store: SqlStore, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A tracker that quotes the token, a text that holds a key: neither is stored or logged."""
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(jira, "work", lambda *_: (400, {"errorMessages": [f"bad token {TOKEN}"]}))
+    basic = b64encode(f"bot@example.com:{TOKEN}".encode()).decode()
+    monkeypatch.setattr(jira, "work", lambda *_: (400, {"errorMessages": [f"bad token {TOKEN} {basic}"]}))
     key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
     told = tell("Create", "k1", body=f"aws_secret_access_key = {key}")
 
     left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert "bad token" in told["Problem"]
-    for secret in (TOKEN, key, b64encode(f"bot@example.com:{TOKEN}".encode()).decode()):
+    for secret in (TOKEN, key, basic):
         assert secret not in json.dumps(told)
         assert secret.encode() not in left
         assert secret not in caplog.text

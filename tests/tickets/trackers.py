@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +102,33 @@ class FakeReceiver(Listener):
         headers = self.requests[-1][2]
         self.done.setdefault(headers.get("Irrunner-Idempotency-Key", "chat"), json.loads(body))
         return 200, {"reference": "INC0012", "url": "https://tickets.example.com/INC0012"}
+
+
+@contextmanager
+def trickling(told: bytes) -> Iterator[str]:
+    """Yield the address of a server that begins its answer so, and goes on a byte at a time."""
+    over = threading.Event()
+
+    def trickle(line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            line.recv(65_536)
+            line.sendall(told)
+            while not over.wait(0.05):
+                line.sendall(b" ")
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=trickle, args=server.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=listen, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            over.set()
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(listener: Listener) -> type[BaseHTTPRequestHandler]:

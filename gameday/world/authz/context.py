@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gameday.world import seam
 from gameday.world.authz.documents import Context
+from gameday.world.authz.names import owner_of_arn
 from gameday.world.identity import Principal
 from gameday.world.protocol import ApiRequest
 
@@ -57,13 +58,11 @@ def _of_caller(principal: Principal) -> dict[str, str]:
 
 
 def _of_resource(resource: str) -> Iterator[tuple[str, str]]:
-    parts = resource.split(":", 5)
-    if len(parts) < 6:  # noqa: PLR2004 - the parts of an ARN
-        return
-    owner = seam.bucket_owner(parts[5].partition("/")[0]) if parts[2] == "s3" else parts[4]
-    if owner.isdigit():
+    owner = owner_of_arn(resource)
+    if owner:
         yield "aws:ResourceAccount", owner
-    if parts[2] == "ec2" and parts[4].isdigit():
+    parts = resource.split(":", 5)
+    if owner and parts[2] == "ec2":
         ident = parts[5].rpartition("/")[2]
         for tag in seam.ec2(parts[4], parts[3]).tags.get(ident, {}).items():
             yield f"aws:ResourceTag/{tag[0]}", str(tag[1])

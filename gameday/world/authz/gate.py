@@ -15,7 +15,7 @@ from gameday.world import keys, seam
 from gameday.world.authz import scps
 from gameday.world.authz.context import context_of
 from gameday.world.authz.evaluate import Asked, Caller, Policies, Verdict, evaluate
-from gameday.world.authz.names import named
+from gameday.world.authz.names import bucket_owner, named, owner_with_policies
 from gameday.world.authz.resources import resources_of
 from gameday.world.identity import Principal, owner_of
 from gameday.world.protocol import ApiRequest
@@ -27,8 +27,6 @@ NEEDS_NO_PERMISSION: Final = frozenset({"sts:GetCallerIdentity", "sts:GetSession
 BY_THEIR_OWN_LAYER: Final = frozenset({"sts:AssumeRole"})
 """Operations whose layer asks the gate itself, with the policy of a resource in another account."""
 
-_WITH_POLICIES: Final = frozenset({"kms", "iam"})
-"""Services whose resources have policies here; what EC2 and RDS share, they share by attributes."""
 _EVERYTHING: Final = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 _ROLE: Final = re.compile(r"arn:[^:]+:iam::(?P<account>[0-9]{12}):role/(?:.*/)?(?P<name>[^/]+)")
 _ROLE_FIELDS: Final = (
@@ -110,7 +108,7 @@ def verdict_on(
         session=(session.policy,) if session and session.policy else None,
         scps=scps.levels(organisation, principal.account),
         resource=resource_policy if resource_policy is not None else _resource_policy(resource),
-        resource_account=resource_account or _owner_account(resource),
+        resource_account=resource_account or owner_with_policies(resource),
         resource_decides=resource_decides or _is_customer_key(resource),
     )
     context = context_of(principal, request, organisation, resource, extra or {})
@@ -246,15 +244,6 @@ def _passed_roles(
         yield "iam:PassRole", (arn,), {"iam:PassedToService": service}
 
 
-def _owner_account(resource: str) -> str:
-    parts = resource.split(":", 5)
-    if len(parts) < 6:  # noqa: PLR2004 - the parts of an ARN
-        return ""
-    if parts[2] == "s3" and not parts[4]:
-        return seam.bucket_owner(parts[5].partition("/")[0])
-    return parts[4] if parts[4].isdigit() and parts[2] in _WITH_POLICIES else ""
-
-
 def _is_customer_key(resource: str) -> bool:
     key = keys.resolve("", "", resource) if resource.startswith("arn:aws:kms:") else None
     return key is not None and not keys.is_aws_managed(key)
@@ -268,6 +257,6 @@ def _resource_policy(resource: str) -> str | None:
     if not resource.startswith("arn:aws:s3:::"):
         return None
     name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    owner = seam.bucket_owner(name)
+    owner = bucket_owner(name)
     policy = seam.s3(owner).buckets[name].policy if owner else None
     return policy.decode() if isinstance(policy, bytes) else policy

@@ -13,6 +13,10 @@ from gameday.world import keys, seam
 from gameday.world.identity import Principal, role_named
 from gameday.world.protocol import ApiRequest
 
+_WITH_POLICIES: Final = frozenset({"kms", "iam", "s3"})
+"""Services whose resources have policies here; what EC2 and RDS share, they share by attributes."""
+_ARN_PARTS: Final = 6
+
 Naming: TypeAlias = Callable[[Principal, ApiRequest, Any], Mapping[str, Any]]
 
 
@@ -26,6 +30,27 @@ def named(principal: Principal, request: ApiRequest, organisation: Any) -> dict[
     """
     naming = _NAMINGS.get(request.service)
     return {**request.params, **(naming(principal, request, organisation) if naming else {})}
+
+
+def owner_of_arn(resource: str) -> str:
+    """Return the account of a resource; empty where it has none. A bucket's ARN does not say it."""
+    parts = resource.split(":", _ARN_PARTS - 1)
+    if len(parts) < _ARN_PARTS:
+        return ""
+    if parts[2] == "s3":  # nobody asks for an access point here, whose ARN would name an account
+        return "" if parts[4] else bucket_owner(parts[5].partition("/")[0])
+    return parts[4] if parts[4].isdigit() else ""
+
+
+def owner_with_policies(resource: str) -> str:
+    """Return the account of a resource whose policies decide on callers of other accounts."""
+    service = resource.split(":", _ARN_PARTS - 1)[2:3]
+    return owner_of_arn(resource) if service and service[0] in _WITH_POLICIES else ""
+
+
+def bucket_owner(name: str) -> str:
+    """Return the account of a bucket; empty where there is no such bucket."""
+    return next((account for account in seam.s3_accounts() if name in seam.s3(account).buckets), "")
 
 
 def _iam(principal: Principal, request: ApiRequest, organisation: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from irrunner.actions.iam.functions import LIST_FUNCTIONS, functions_of
 from irrunner.actions.iam.role_users import Role, read_role, read_users
 from irrunner.actions.iam.trail import LOOKUP
 from irrunner.actions.iam.workloads import PERMISSIONS, SERVICES, Workload, workload_of
-from irrunner.actions.ids import AccessKeyId, PrincipalArn
+from irrunner.actions.ids import AccessKeyId, CallerArn
 from irrunner.actions.registry import action
 from irrunner.errors import ActionError
 from irrunner.vocabulary import Phase, Risk, UndoPolicy
@@ -41,7 +41,7 @@ class RouteCredentialParams(Model):
     """Parameters of ``aws.iam.route-credential``: what a finding says; empty where it says nothing."""
 
     access_key_id: Literal[""] | AccessKeyId = ""
-    principal_arn: Literal[""] | PrincipalArn = ""
+    principal_arn: Literal[""] | CallerArn = ""
     user_type: str = ""
     """``IAMUser AssumedRole FederatedUser Root ...``, as GuardDuty and CloudTrail say it."""
     user_name: str = ""

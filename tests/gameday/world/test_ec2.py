@@ -255,7 +255,7 @@ def test_a_dry_run_changes_nothing(world: World, ec2: Any, refused: Refused) -> 
 
 def test_what_is_not_simulated_says_so(ec2: Any, refused: Refused) -> None:
     """No false success for an operation that neither the world nor moto has."""
-    assert refused(ec2.get_console_screenshot, InstanceId="i-0123456789abcdef0") == "InvalidAction"
+    assert refused(ec2.get_spot_placement_scores, TargetCapacity=1) == "InvalidAction"
 
 
 def test_a_terminated_instance_takes_its_interfaces_along(world: World, ec2: Any) -> None:
