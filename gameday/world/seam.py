@@ -255,11 +255,6 @@ def s3_accounts() -> list[str]:
     return sorted(dict.keys(s3_backends))
 
 
-def bucket_owner(name: str) -> str:
-    """Return the account that has a bucket, empty where there is none of that name."""
-    return next((account for account in s3_accounts() if name in s3(account).buckets), "")
-
-
 @contextlib.contextmanager
 def chosen_id(kind: str, *ids: str) -> Iterator[None]:
     """Let the next resources of a kind be born with these ids (re-keying afterwards breaks references).

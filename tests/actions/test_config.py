@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jmespath
 import pytest
 from pydantic import ValidationError
 
@@ -73,6 +74,22 @@ def test_a_failure_says_what_the_step_said() -> None:
 
     assert isinstance(decision, Broken)
     assert decision.reason == "a: FAILED: step: denied"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"FailedItems": []}, None),
+        ({"FailureMessage": "no role", "FailedItems": [{"resourceId": "b"}]}, ["no role"]),
+        ({"FailedItems": [{"resourceId": "b"}]}, ["b"]),
+    ],
+)
+def test_what_config_did_not_start_is_a_failure(answer: dict[str, Any], told: list[str] | None) -> None:
+    """It answers 200 all the same; sending it again and again would tell nobody why."""
+    decision = ACTION.decide(PARAMS, seen())
+
+    assert isinstance(decision, Act)
+    assert (jmespath.search(decision.calls[0].unprocessed, answer) or None) == told
 
 
 def test_older_executions_do_not_count(driver: Any) -> None:

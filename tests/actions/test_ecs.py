@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jmespath
 import pytest
 
 from gameday.world import World, containers
@@ -105,6 +106,16 @@ def test_a_protection_that_ends_soon_is_extended() -> None:
 
     assert isinstance(decision, Act)
     assert decision.calls[0].params["expiresInMinutes"] == 2880
+
+
+def test_a_protection_that_ecs_did_not_give_is_a_failure() -> None:
+    """It says so in an answer that is no error."""
+    params = ProtectTask.Params(cluster_name="shop", task_id=TASK)
+    decision = ProtectTask().decide(params, protecting())
+    answer = {"protectedTasks": [], "failures": [{"arn": ARN, "reason": "DEPLOYMENT_BLOCKED"}]}
+
+    assert isinstance(decision, Act)
+    assert jmespath.search(decision.calls[0].unprocessed, answer) == ["DEPLOYMENT_BLOCKED"]
 
 
 def test_a_task_of_no_service_needs_no_protection() -> None:

@@ -157,6 +157,7 @@ ONLY_WHERE: Mapping[tuple[str, str], str] = {
     ): "AWS reads the volume behind a device's name; the world does not",
     ("ec2:ModifyNetworkInterfaceAttribute", "instance/*"): "AWS reads the instance behind an interface",
     ("iam:ListInstanceProfiles", "*"): "a profile was made anew under the name of a deleted one",
+    ("kms:CreateGrant", "key/*"): "a host under a customer key starts by it; the copies' wider one covers it",
     ("kms:Decrypt", "key/*"): "EBS's own list of what a copy needs; the world's grants spare it",
     ("kms:ReEncrypt*", "key/*"): "as kms:Decrypt",
 }

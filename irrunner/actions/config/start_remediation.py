@@ -200,6 +200,7 @@ def _start(params: StartRemediationParams, state: StartRemediationState, missing
         summary=f"Run {state.document} on {len(missing)} {params.resource_type}: {', '.join(missing)}",
         after={"resources": missing},
         reversible=False,
+        unprocessed="FailedItems[0] && [FailureMessage || FailedItems[0].resourceId]",
     )
 
 

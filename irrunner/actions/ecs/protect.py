@@ -184,4 +184,5 @@ def _protect(params: ProtectTaskParams, state: ProtectTaskState, *, protected: b
         else f"Take the scale-in protection off {params.task_id}",
         before=state.protected,
         after=protected,
+        unprocessed="failures[].reason",
     )
