@@ -66,6 +66,12 @@ def place(
         world.client(own, "secretsmanager").create_secret(
             Name="jira", SecretString=json.dumps({"token": TOKEN})
         )
+        reads = ["ssm:GetParameter", "secretsmanager:GetSecretValue"]
+        allowed = {"Effect": "Allow", "Action": reads, "Resource": "*"}
+        world.client(own, "iam").put_user_policy(
+            UserName="oncall", PolicyName="secrets",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+        )  # fmt: skip
         config = Path(world.env["IRRUNNER_CONFIG"])
         settings = yaml.safe_load(config.read_text())
         settings["channels"] = {"oncall": {"url": "ssm:/oncall"}}
