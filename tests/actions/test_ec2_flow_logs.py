@@ -14,6 +14,7 @@ from irrunner.actions.ec2.flow_logs import (
     EnableFlowLogsState,
     FlowLog,
 )
+from irrunner.errors import InvalidCall
 from irrunner.vocabulary import Outcome
 
 ACTION = EnableFlowLogs()
@@ -91,11 +92,11 @@ def test_bad_parameters(values: dict[str, Any]) -> None:
 
 
 def test_a_bucket_that_refuses(driver: Any, moto_api: Any, host: Any) -> None:
-    """AWS answers 200 and makes nothing: it ends as a failure that names the bucket's policy."""
-    driven = driver.run(ACTION, params(resource_id=host.vpc_id, bucket="nobodys-bucket"), moto_api)
+    """AWS answers 200 and makes nothing: it is a failure with AWS's reason, and not sent again and again."""
+    with pytest.raises(InvalidCall, match="nobodys-bucket"):
+        driver.run(ACTION, params(resource_id=host.vpc_id, bucket="nobodys-bucket"), moto_api)
 
-    assert driven.done.outcome is Outcome.FAILED
-    assert "delivery.logs.amazonaws.com" in driven.done.reason
+    assert moto_api.operations() == ["ec2:CreateFlowLogs"]
 
 
 def test_delivery_that_fails_is_told(driver: Any, moto_api: Any, host: Any) -> None:

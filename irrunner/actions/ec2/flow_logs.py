@@ -247,8 +247,8 @@ class EnableFlowLogs(Action[EnableFlowLogsParams, EnableFlowLogsState]):
         )
 
 
-UNPROCESSED: Final = "Unsuccessful[].Error.Code"
-"""EC2 answers 200 where it made, or deleted, no flow log.
+UNPROCESSED: Final = "Unsuccessful[].Error.Message"
+"""EC2 answers 200 where it made, or deleted, no flow log; its code is a bare number at times.
 
 Source: EC2 API reference, CreateFlowLogs and DeleteFlowLogs, Unsuccessful.
 """
