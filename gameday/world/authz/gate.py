@@ -15,7 +15,7 @@ from gameday.world import keys, seam
 from gameday.world.authz import scps
 from gameday.world.authz.context import context_of
 from gameday.world.authz.evaluate import Asked, Caller, Policies, Verdict, evaluate
-from gameday.world.authz.names import named, owner_with_policies
+from gameday.world.authz.names import bucket_owner, named, owner_with_policies
 from gameday.world.authz.resources import resources_of
 from gameday.world.identity import Principal, owner_of
 from gameday.world.protocol import ApiRequest
@@ -257,6 +257,6 @@ def _resource_policy(resource: str) -> str | None:
     if not resource.startswith("arn:aws:s3:::"):
         return None
     name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    owner = seam.bucket_owner(name)
+    owner = bucket_owner(name)
     policy = seam.s3(owner).buckets[name].policy if owner else None
     return policy.decode() if isinstance(policy, bytes) else policy

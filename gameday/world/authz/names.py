@@ -37,8 +37,8 @@ def owner_of_arn(resource: str) -> str:
     parts = resource.split(":", _ARN_PARTS - 1)
     if len(parts) < _ARN_PARTS:
         return ""
-    if parts[2] == "s3" and not parts[4]:
-        return seam.bucket_owner(parts[5].partition("/")[0])
+    if parts[2] == "s3":  # nobody asks for an access point here, whose ARN would name an account
+        return "" if parts[4] else bucket_owner(parts[5].partition("/")[0])
     return parts[4] if parts[4].isdigit() else ""
 
 
@@ -46,6 +46,11 @@ def owner_with_policies(resource: str) -> str:
     """Return the account of a resource whose policies decide on callers of other accounts."""
     service = resource.split(":", _ARN_PARTS - 1)[2:3]
     return owner_of_arn(resource) if service and service[0] in _WITH_POLICIES else ""
+
+
+def bucket_owner(name: str) -> str:
+    """Return the account of a bucket; empty where there is no such bucket."""
+    return next((account for account in seam.s3_accounts() if name in seam.s3(account).buckets), "")
 
 
 def _iam(principal: Principal, request: ApiRequest, organisation: Any) -> dict[str, Any]:
