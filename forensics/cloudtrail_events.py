@@ -79,6 +79,7 @@ class ExportEventsOutputs(FilesOutputs):
     undo=UndoPolicy.NEVER,
     undo_note="The file is evidence, which undo never deletes; CloudTrail is only read.",
     timeout_s=1800.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html",
         "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/view-cloudtrail-events.html",

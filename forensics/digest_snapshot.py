@@ -103,6 +103,7 @@ class DigestSnapshotOutputs(Model):
     undo=UndoPolicy.NEVER,
     undo_note="Reads only: there is nothing to put back.",
     timeout_s=7200.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/ebs/latest/APIReference/API_GetSnapshotBlock.html",
         "https://docs.aws.amazon.com/ebs/latest/APIReference/API_ListSnapshotBlocks.html",

@@ -60,6 +60,7 @@ class CollectInstanceEvidenceOutputs(FilesOutputs):
     undo=UndoPolicy.NEVER,
     undo_note="The files are evidence, which undo never deletes; the instance is only read.",
     timeout_s=300.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html",
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleScreenshot.html",

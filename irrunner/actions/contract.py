@@ -285,6 +285,8 @@ class Action(Generic[P, S]):
     """How long an effect may stay invisible to looks (IAM: eventual consistency)."""
     may_expire: ClassVar[bool]
     """Whether a step may let its effect be taken off by itself (``expires_after``), by its undo."""
+    evidence: ClassVar[bool]
+    """Whether it preserves evidence: a run in which it is not verified is ``partial``."""
     sources: ClassVar[tuple[str, ...]]
     """AWS pages that the behaviour rests on."""
 

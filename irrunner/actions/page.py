@@ -59,6 +59,7 @@ def action_document(action: AnyAction) -> dict[str, Any]:
         "undo_note": action.undo_note,
         "contract": action.contract,
         "may_expire": action.may_expire,
+        "evidence": action.evidence,
         "params": fields_of(action.Params),
         "outputs": fields_of(action.Outputs),
         "permissions": [
@@ -78,6 +79,7 @@ def action_page(action: AnyAction) -> str:
         f"After a crash it is settled by: {action.settle}.",
         *("", f"Undo: **{action.undo}**. {action.undo_note}", ""),
         *(("A step may let it come off by itself: `expires_after`.", "") if action.may_expire else ()),
+        *(("Evidence: a run in which it is not verified is `partial`.", "") if action.evidence else ()),
         *("## Parameters", "", *_fields(document["params"])),
         *("## Outputs", "", *_fields(document["outputs"])),
         *("## Permissions", "", *_permissions(action)),

@@ -39,6 +39,7 @@ def action(
     consistency_s: float = 15.0,
     contract: int = 1,
     may_expire: bool = False,
+    evidence: bool = False,
     sources: tuple[str, ...] = (),
 ) -> Callable[[A], A]:
     """Declare an action class.
@@ -56,6 +57,7 @@ def action(
         consistency_s: How long an effect may stay invisible to looks, seconds.
         contract: Version of parameters, state and outputs.
         may_expire: Whether its effect may come off by itself after a time, by its undo.
+        evidence: Whether it preserves evidence: a run in which it is not verified is `partial`.
         sources: AWS documentation pages.
 
     Returns:
@@ -75,6 +77,7 @@ def action(
         cls.consistency_s = consistency_s
         cls.contract = contract
         cls.may_expire = may_expire
+        cls.evidence = evidence
         cls.sources = sources
         return cls
 

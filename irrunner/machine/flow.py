@@ -23,7 +23,7 @@ from irrunner.machine.messages import (
     StartTimer,
 )
 from irrunner.machine.tree import Failure, Frame, Lane, Node, Role, Scope
-from irrunner.playbook.model import Playbook, Run, Step
+from irrunner.playbook.model import Playbook, Run, Step, Uses
 from irrunner.vocabulary import Outcome, Phase, RunStatus
 
 PATIENT: frozenset[type[Any]] = frozenset({StartTimer, AskApproval, AskManual})
@@ -198,7 +198,7 @@ class Flow:
     def _absorb(self, node: Node, failure: Failure) -> None:
         """Apply a failed step's ``on_failure``; for an item, its ``for_each`` decides."""
         lane, policy = node.lane, node.step.on_failure
-        self.short |= node.step.phase is Phase.CONTAINMENT or (policy != "stop" and node.step.phase is None)
+        self.short |= _leaves_short(node.step)
         if policy == "stop" or lane.role is Role.ITEM or self.halted(lane):
             self.stop(lane, failure)
         elif policy == "continue":
@@ -239,6 +239,17 @@ class Flow:
         """End the run."""
         self.finish = Finish(status)
         self.issued.append(self.finish)
+
+
+def _leaves_short(step: Step) -> bool:
+    """Return whether a run goes on short of what it is for once this step has failed.
+
+    Containment and evidence are what it is for. A step without a phase may be either; where it stops the
+    run, its failure is the run's own.
+    """
+    if isinstance(step.kind, Uses) and step.kind.evidence:
+        return True
+    return step.phase is Phase.CONTAINMENT or (step.on_failure != "stop" and step.phase is None)
 
 
 def item_results(group: Node) -> list[dict[str, Any]]:

@@ -74,6 +74,8 @@ class Uses:
     """Reason why a destructive action needs no approval here."""
     expires_after_s: float | None = None
     """After this time the effect is taken off again, by the action's own undo."""
+    evidence: bool = False
+    """Whether the action preserves evidence, whatever phase the step says it is in."""
 
 
 @dataclass(frozen=True, slots=True)

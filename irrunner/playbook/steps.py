@@ -190,6 +190,10 @@ class StepReader(Reader):
         self.note(place, node.entries, "with.")
         return {name: self.value(item, shapes.get(name, ANY)) for name, (_, item) in node.entries.items()}
 
+    def preserves(self, action: str) -> bool:
+        """Return whether an action preserves evidence."""
+        return action in self._registry and self._registry.get(action).evidence
+
     def groups(self, node: Node) -> tuple[str, ...]:
         """Read names (groups of people, finding types); none at all is a problem."""
         names = self.texts(node)
@@ -202,7 +206,8 @@ def _uses(reader: StepReader, fields: Fields, place: Place) -> Uses:
     action = reader.text(fields["uses"][1])
     exempt = reader.get(fields, "exempt", reader.text, None)
     expires_after_s = reader.get(fields, "expires_after", reader.duration, None)
-    return Uses(action, reader.params(fields, place, action), exempt, expires_after_s)
+    params, evidence = reader.params(fields, place, action), reader.preserves(action)
+    return Uses(action, params, exempt, expires_after_s, evidence)
 
 
 def _approve(reader: StepReader, fields: Fields, place: Place) -> Approve:

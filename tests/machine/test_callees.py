@@ -115,6 +115,19 @@ def test_steps_replace_a_failure(phase: Phase | None, status: RunStatus) -> None
     assert outcomes(execution)["a"] == "failed"
 
 
+@pytest.mark.parametrize("on_failure", ["continue", (step("instead"),)])
+def test_evidence_that_was_not_preserved_leaves_the_run_partial(on_failure: Any) -> None:
+    """Whatever phase the step says it is in: `analysis` is the usual one of memory and triage."""
+    memory = p.Uses("aws.ssm.capture-memory", {}, evidence=True)
+    execution = started(playbook(step("a", memory, phase=Phase.ANALYSIS, on_failure=on_failure)))
+
+    execution.feed(bad("a"))
+    if on_failure != "continue":
+        execution.feed(good("instead"))
+
+    assert execution.status is RunStatus.PARTIAL
+
+
 def test_failure_steps_see_the_failure_they_are_for() -> None:
     """`run.failed_step` in a step's own `on_failure` is that step, though the run has not failed."""
     execution = started(playbook(step("a", on_failure=(step("fork", parallel([step("r")])),)), step("b")))

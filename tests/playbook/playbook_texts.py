@@ -71,6 +71,7 @@ def make(action_id: str, *, risk: Risk = Risk.NONE, acts: bool = False) -> type[
     return action(
         action_id, title=f"Do {action_id}", phase=Phase.ANALYSIS, risk=risk, undo=UndoPolicy.NEVER,
         permissions=(Permission("ec2:DescribeInstances", use=use),), undo_note=NOTE,
+        evidence=action_id == "aws.ssm.capture-memory",
     )(cls)  # fmt: skip
 
 

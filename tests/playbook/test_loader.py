@@ -639,6 +639,16 @@ def test_a_step_has_the_phase_of_its_action(load: Load) -> None:
     assert [step.phase for step in playbook.walk()] == ["analysis", "recovery", None, "analysis"]
 
 
+def test_a_step_preserves_evidence_where_its_action_does(load: Load) -> None:
+    """And goes on doing so in whatever phase it is written."""
+    playbook = load("""
+        - {id: a, READ}
+        - {id: b, phase: recovery, uses: aws.ssm.capture-memory, with: {instance_id: i-1}}
+    """)
+
+    assert [step.kind.evidence for step in playbook.walk() if isinstance(step.kind, Uses)] == [False, True]
+
+
 def test_a_message_repeats_no_hostile_text_at_length(registry: Registry) -> None:
     """An action of half a megabyte is named in a line that still says what to do."""
     _, found = examine(playbook_text(f"- {{id: a, uses: {'x.' * 250_000}}}"), "f.yaml", registry)

@@ -78,6 +78,7 @@ class PublishOutputs(Model):
     ),
     undo=UndoPolicy.NEVER,
     undo_note="The version is evidence: it is immutable, costs nothing, and nothing invokes it.",
+    evidence=True,
     sources=(
         f"{API_REFERENCE}/API_PublishVersion.html",
         f"{USER_GUIDE}/configuration-versions.html",

@@ -61,6 +61,7 @@ class AwaitSnapshotsOutputs(Model):
     undo=UndoPolicy.NEVER,
     undo_note="Reads only: there is nothing to put back.",
     timeout_s=7200.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html",
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html",

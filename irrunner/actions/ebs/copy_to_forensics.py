@@ -116,6 +116,7 @@ class CopyToForensicsOutputs(Model):
     undo_note="The copy is evidence, which undo never deletes; what was lent was taken back by the step.",
     timeout_s=7200.0,
     consistency_s=30.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html",
         "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html",

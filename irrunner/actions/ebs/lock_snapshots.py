@@ -101,6 +101,7 @@ class LockSnapshotsOutputs(Model):
     undo=UndoPolicy.NEVER,
     undo_note="Undo never makes evidence deletable; a governance lock is taken off by ec2:UnlockSnapshot.",
     timeout_s=600.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-snapshot-lock.html",
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LockSnapshot.html",

@@ -124,6 +124,7 @@ class SnapshotInstanceOutputs(Model):
     undo_note="Snapshots are evidence; undo never deletes evidence.",
     timeout_s=120.0,
     consistency_s=30.0,
+    evidence=True,
     sources=(
         "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSnapshots.html",
         "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-create-snapshots.html",

@@ -57,6 +57,7 @@ class AwaitSnapshotOutputs(Model):
     undo=UndoPolicy.NEVER,
     undo_note="Reads only: there is nothing to put back.",
     timeout_s=7200.0,
+    evidence=True,
     sources=(
         f"{API_REFERENCE}/API_DescribeDBSnapshots.html",
         f"{API_REFERENCE}/API_DescribeDBClusterSnapshots.html",

@@ -98,6 +98,7 @@ class CopySnapshotOutputs(Model):
     ),
     undo=UndoPolicy.NEVER,
     undo_note="The copy is evidence, which undo never deletes; what was lent was taken back by the step.",
+    evidence=True,
     sources=(
         f"{USER_GUIDE}/USER_ShareSnapshot.html",
         f"{USER_GUIDE}/USER_CopySnapshot.html",

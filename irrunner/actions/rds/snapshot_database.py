@@ -90,6 +90,7 @@ class SnapshotDatabaseOutputs(Model):
     ),
     undo=UndoPolicy.NEVER,
     undo_note="Snapshots are evidence; undo never deletes evidence.",
+    evidence=True,
     sources=(
         f"{API_REFERENCE}/API_CreateDBSnapshot.html",
         f"{API_REFERENCE}/API_CreateDBClusterSnapshot.html",

@@ -120,6 +120,7 @@ class MemoryOutputs(Model):
     undo_note="The tool removes its files from the host itself, and evidence is never deleted.",
     timeout_s=7200.0,
     consistency_s=30.0,
+    evidence=True,
     sources=(
         f"{API}/API_SendCommand.html",
         f"{API}/API_ListCommandInvocations.html",

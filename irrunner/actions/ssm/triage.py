@@ -85,6 +85,7 @@ class TriageOutputs(Model):
     undo_note="The commands only read, and evidence is never deleted.",
     timeout_s=1800.0,
     consistency_s=30.0,
+    evidence=True,
     sources=(
         f"{API}/API_SendCommand.html",
         f"{API}/API_ListCommands.html",
