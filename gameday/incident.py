@@ -18,6 +18,7 @@ from gameday.finding_events import (
 from gameday.observe import Scene
 from gameday.playbook_test_schema import FindingSpec, InstanceContent, WorldContent
 from gameday.world import InstanceSpec, Place, World, build_instance, build_user, keys
+from gameday.world.scaling_groups import GROUP_TAG, make_group
 
 ROLE: Final = "orders-web"
 USER: Final = "release-bot"
@@ -46,6 +47,8 @@ def build_incident(world: World, content: WorldContent, finding: FindingSpec | N
     """
     place = Place(world.organisation.members[0], world.region, world.seed)
     built = build_instance(place, _spec(content.instance)) | build_user(place, USER)
+    if group := content.instance.tags.get(GROUP_TAG):
+        make_group(world, place, group, built["instance_id"])
     if content.shared_role:
         _share_role(place, built)
     for name in content.gone:

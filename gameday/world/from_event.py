@@ -10,6 +10,7 @@ from typing import Any, Final
 from gameday.world import clusters, containers, content, functions, guardduty, seam
 from gameday.world.content import InstanceSpec, Place
 from gameday.world.identity import Sessions
+from gameday.world.scaling_groups import GROUP_TAG
 from irrunner.findings.identity import GENERATED
 from irrunner.findings.model import Finding, FindingResource
 
@@ -21,7 +22,6 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _FUNCTION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CLUSTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PROFILE: Final = re.compile(r"arn:aws[\w-]*:iam::[0-9]{12}:instance-profile/[\w+=,.@/-]+")
-_GROUP_TAG: Final = "aws:autoscaling:groupName"
 _GROUP: Final = re.compile(r"[^:\x00-\x1f]{1,255}")
 _IPV6: Final = re.compile(r'"ipv6Addresses":\s*\[\s*"', re.IGNORECASE)
 
@@ -52,7 +52,7 @@ def build(finding: Finding, place: Place, sessions: Sessions) -> dict[str, Any]:
 def scaling_groups(finding: Finding) -> dict[str, str]:
     """Return the instances that a finding speaks of, and the Auto Scaling group that each is a member of."""
     groups = {
-        resource.instance_id: resource.tags.get(_GROUP_TAG, "")
+        resource.instance_id: resource.tags.get(GROUP_TAG, "")
         for resource in finding.resources or (finding.resource,)
         if _ID.fullmatch(resource.instance_id)
     }

@@ -18,6 +18,8 @@ from gameday.world.load_balancers import register_everywhere
 from gameday.world.services import Realm
 
 SERVICE: Final = "autoscaling"
+GROUP_TAG: Final = "aws:autoscaling:groupName"
+"""Tag by which AWS says of which group an instance is a member."""
 LOOK_S: Final = 10.0
 """World seconds between two looks of a group at its members."""
 PATIENCE: Final = 3
