@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from forensics.acquisition.seen import AcquireState, Taken, VolumeSeen
 from irrunner.actions.contract import LookContext, ReadApi
-from irrunner.actions.ebs.copy_state import CopyPlace, grant_name, place_of
+from irrunner.actions.ebs.copy_state import CopyPlace, place_of
 from irrunner.actions.ebs.keys import Key, obstacle, read_key
+from irrunner.actions.ebs.lending import grant_on
 from irrunner.actions.ebs.locks import STANDING, locks_of
 from irrunner.actions.ebs.snapshot_instance import instance_store
 from irrunner.actions.ebs.snapshots import FILTER_VALUES, instant, marked_answers, tags_of
@@ -334,15 +335,9 @@ def _loans(ctx: LookContext, forensics: ReadApi, state: AcquireState) -> dict[st
 
 
 def _grants(ctx: LookContext, state: AcquireState) -> dict[str, str]:
-    name, grants = grant_name(state.marker), dict[str, str]()
     lent = {key.arn: key for volume in state.volumes if (key := state.lent_key(volume)) is not None}
-    for arn, key in sorted(lent.items()):
-        if key.state != "Enabled":
-            continue
-        for grant in ctx.api.pages("kms:ListGrants", "Grants", KeyId=arn):
-            if grant.get("Name") == name:
-                grants[arn] = grant["GrantId"]
-    return grants
+    found = {arn: grant_on(ctx.api, key, state.marker) for arn, key in sorted(lent.items())}
+    return {arn: grant_id for arn, grant_id in found.items() if grant_id is not None}
 
 
 def _refusals(ctx: LookContext, state: AcquireState, volume: VolumeSeen) -> dict[str, str]:

@@ -17,6 +17,7 @@ from irrunner.actions.contract import Call
 from irrunner.actions.ebs import copy_calls
 from irrunner.actions.ebs.copy_to_forensics import CONCURRENT_COPIES, KEY_TRIES, transfer_obstacle
 from irrunner.actions.ebs.keys import Route, obstacle
+from irrunner.actions.ebs.lending import lend_key, return_key
 from irrunner.actions.ebs.locks import lock_call
 from irrunner.actions.ebs.snapshots import DRILL_TAG, INSTANCE_TAG, MARKER_TAG, tag_specification
 from irrunner.clock import parse_iso
@@ -171,7 +172,7 @@ def _lend(state: AcquireState, volume: VolumeSeen) -> Step | None:
     key, lent = state.lent_key(volume), state.lent(volume)
     calls = []
     if key is not None and key.arn not in state.grants:
-        calls.append(apart(copy_calls.lend_key(state, key)))
+        calls.append(apart(lend_key(state, key)))
     if lent is not None and not volume.shared:
         calls.append(apart(copy_calls.share(state, lent.snapshot_id)))
     return tuple(calls) or None
@@ -235,7 +236,7 @@ def returns(state: AcquireState, following: Iterable[tuple[VolumeSeen, Step]]) -
             refused.add(key.arn)
     lent = {key.arn: key for volume in state.volumes if (key := state.lent_key(volume)) is not None}
     return tuple(
-        apart(copy_calls.return_key(lent[arn], grant_id))
+        apart(return_key(lent[arn], grant_id))
         for arn, grant_id in sorted(state.grants.items())
         if arn not in needed | refused and arn in lent
     )

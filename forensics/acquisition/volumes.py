@@ -30,6 +30,7 @@ from irrunner.actions.contract import (
 from irrunner.actions.ebs import copy_calls
 from irrunner.actions.ebs.copy_to_forensics import CopyToForensics, unreachable
 from irrunner.actions.ebs.keys import Route
+from irrunner.actions.ebs.lending import GRANT, lend_key, return_key
 from irrunner.actions.ebs.locks import lock_call
 from irrunner.actions.ids import InstanceId, VolumeId
 from irrunner.actions.registry import action
@@ -171,8 +172,8 @@ class AcquireVolumes(Action[AcquireVolumesParams, AcquireState]):
         }
         for arn, key in sorted(keys.items()):
             if arn not in state.grants:
-                planned.append(copy_calls.lend_key(state, key))
-            planned.append(copy_calls.return_key(key, state.grants.get(arn) or copy_calls.GRANT))
+                planned.append(lend_key(state, key))
+            planned.append(return_key(key, state.grants.get(arn) or GRANT))
         return _once(planned)
 
     def foresee(self, params: AcquireVolumesParams, state: AcquireState, step: str) -> PlannedOutputs:

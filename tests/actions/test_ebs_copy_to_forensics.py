@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrunner.actions.contract import Act, Broken, Refused, Settled, Waiting, Where
-from irrunner.actions.ebs.copy_state import grant_name
 from irrunner.actions.ebs.copy_to_forensics import CopyToForensicsParams
+from irrunner.actions.ebs.lending import grant_name
 from irrunner.actions.ebs.snapshots import MARKER_TAG
 from irrunner.actions.ids import PLANNING
 from irrunner.aws.policy import session_policy

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from irrunner.actions.contract import Call, Token
-from irrunner.actions.ebs.copy_state import CopyPlace, grant_name
+from irrunner.actions.ebs.copy_state import CopyPlace
 from irrunner.actions.ebs.keys import Key
+from irrunner.actions.ebs.lending import Id
 from irrunner.actions.ebs.snapshots import DRILL_TAG, INSTANCE_TAG, MARKER_TAG, Snapshot, tag_specification
-
-Id: TypeAlias = "str | Token"
 
 TRANSFER_COPY: Final = Token("transfer-copy")
 FORENSIC_COPY: Final = Token("forensic-copy")
-GRANT: Final = Token("key-grant")
 
 BUSY: Final = ("ResourceLimitExceeded",)
 """Too many copies at once: the next look waits for a free place.
 
 Source: Amazon EBS user guide, "Copy an Amazon EBS snapshot": 20 concurrent copies per destination Region.
-"""
-
-KEY_USE: Final = (
-    "DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom", "ReEncryptTo",
-)  # fmt: skip
-"""What the reader of a shared encrypted snapshot needs of its key.
-
-Source: Amazon EBS user guide, "Share a KMS key used to encrypt a shared snapshot".
 """
 
 
@@ -46,29 +35,6 @@ def transfer_copy(state: CopyPlace, source: Snapshot) -> Call:
     )
 
 
-def lend_key(state: CopyPlace, key: Key) -> Call:
-    """Let the forensic role use the key for the time of the copy.
-
-    KMS answers the same name and parameters with the same grant, so that a repetition makes no second one.
-
-    Source: AWS KMS API reference, CreateGrant, parameter Name.
-    """
-    role = f"arn:{state.partition}:iam::{state.forensic_account_id}:role/{state.forensic_role}"
-    return Call(
-        operation="kms:CreateGrant",
-        params={
-            "KeyId": key.arn,
-            "GranteePrincipal": role,
-            "Operations": list(KEY_USE),
-            "Name": grant_name(state.marker),
-        },
-        target=key.arn,
-        summary=f"Let {role} read data under {key.arn} until the copy is verified",
-        after={"grantee": role},
-        yields={GRANT.name: "GrantId"},
-    )
-
-
 def share(state: CopyPlace, snapshot: Id) -> Call:
     """Let the forensic account use the snapshot."""
     return _permission(state, snapshot, "add", f"Share {snapshot} with {state.forensic_account_id}")
@@ -77,17 +43,6 @@ def share(state: CopyPlace, snapshot: Id) -> Call:
 def unshare(state: CopyPlace, snapshot: Id) -> Call:
     """Take the snapshot back from the forensic account, which has its own copy now."""
     return _permission(state, snapshot, "remove", f"Stop sharing {snapshot}: the copy stands by itself")
-
-
-def return_key(key: Key, grant: Id) -> Call:
-    """Take the key back."""
-    return Call(
-        operation="kms:RevokeGrant",
-        params={"KeyId": key.arn, "GrantId": grant},
-        target=key.arn,
-        summary=f"Revoke the grant on {key.arn}: the copy is under the forensic key",
-        tolerate=("NotFoundException",),
-    )
 
 
 def forensic_copy(state: CopyPlace, source: Snapshot, snapshot: Id) -> Call:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from irrunner.actions.contract import LookContext, ReadApi, State
 from irrunner.actions.ebs.keys import Key, Route, read_key, route_of
+from irrunner.actions.ebs.lending import grant_on
 from irrunner.actions.ebs.snapshots import Snapshot, marked, snapshot_of
 from irrunner.actions.ids import is_token
 from irrunner.errors import TargetNotFound
@@ -81,11 +81,6 @@ class CopyState(CopyPlace):
 def live(snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     """Return the first snapshot that is not in ``error``."""
     return next((item for item in snapshots if item.state != "error"), None)
-
-
-def grant_name(marker: str) -> str:
-    """Return the marker as a KMS grant name (``[a-zA-Z0-9:/_-]``, at most 256)."""
-    return re.sub(r"[^a-zA-Z0-9:/_-]", "-", f"irrunner:run/{marker}")[:256]
 
 
 def look_at_copy(ctx: LookContext, snapshot_id: str) -> CopyState:
@@ -186,13 +181,7 @@ def _loan(ctx: LookContext, state: CopyState) -> dict[str, Any]:
         Attribute="createVolumePermission",
     )
     users = {item.get("UserId") for item in answer.get("CreateVolumePermissions") or ()}
-    return {"shared": state.forensic_account_id in users, "grant_id": _grant(ctx, state)}
-
-
-def _grant(ctx: LookContext, state: CopyState) -> str | None:
-    key = state.lent_key
-    if key is None or key.state != "Enabled":
-        return None
-    name = grant_name(state.marker)
-    grants = ctx.api.pages("kms:ListGrants", "Grants", KeyId=key.arn)
-    return next((grant["GrantId"] for grant in grants if grant.get("Name") == name), None)
+    return {
+        "shared": state.forensic_account_id in users,
+        "grant_id": grant_on(ctx.api, state.lent_key, state.marker),
+    }

@@ -28,6 +28,7 @@ from irrunner.actions.contract import (
 from irrunner.actions.ebs import copy_calls as calls
 from irrunner.actions.ebs.copy_state import CopyPlace, CopyState, look_at_copy
 from irrunner.actions.ebs.keys import Route, obstacle
+from irrunner.actions.ebs.lending import GRANT, Id, lend, return_key, take_back, transfer_key_obstacle
 from irrunner.actions.ebs.snapshots import Snapshot
 from irrunner.actions.ids import SnapshotId
 from irrunner.actions.registry import action
@@ -238,10 +239,7 @@ def _problem(state: CopyState, source: Snapshot) -> str | None:
 
 def transfer_obstacle(state: CopyPlace) -> str | None:
     """Return why the transfer key cannot be used for a snapshot under the default key, or None."""
-    name = f"the transfer key {state.transfer_key_name} (forensics.transfer_kms_key)"
-    found = obstacle(state.transfer_key, name)
-    if found is None and state.transfer_key is not None and state.transfer_key.manager == "AWS":
-        found = f"{name} is an AWS managed key, which cannot be shared: name a customer key"
+    found = transfer_key_obstacle(state)
     if found is None:
         return None
     return f"the snapshot is under the default key aws/ebs, which cannot be shared, and {found}"
@@ -262,7 +260,7 @@ def _transfer_round(state: CopyState, source: Snapshot) -> Decision | None:
 
 def _loan_round(state: CopyState) -> Decision | None:
     lent = state.lent
-    loan = _loans(state, lent.snapshot_id) if lent is not None else ()
+    loan = lend(state, calls.share(state, lent.snapshot_id)) if lent is not None else ()
     return Act(loan) if loan else None
 
 
@@ -279,22 +277,8 @@ def _full(count: int, account_id: str, region: str) -> Waiting:
     )
 
 
-def _loans(state: CopyState, snapshot: calls.Id) -> tuple[Call, ...]:
-    key, lend = state.lent_key, []
-    if key is not None and state.grant_id is None:
-        lend.append(calls.lend_key(state, key))
-    if not state.shared:
-        lend.append(calls.share(state, snapshot))
-    return tuple(lend)
-
-
 def _returns(state: CopyState) -> tuple[Call, ...]:
-    back = []
-    if state.shared and state.lent is not None:
-        back.append(calls.unshare(state, state.lent.snapshot_id))
-    if state.grant_id is not None and state.lent_key is not None:
-        back.append(calls.return_key(state.lent_key, state.grant_id))
-    return tuple(back)
+    return take_back(state, calls.unshare(state, state.lent.snapshot_id) if state.lent else None)
 
 
 def _end(state: CopyState, decision: Decision) -> Decision:
@@ -305,13 +289,14 @@ def _end(state: CopyState, decision: Decision) -> Decision:
 
 def _rounds(state: CopyState, source: Snapshot) -> tuple[Call, ...]:
     planned: list[Call] = []
-    lent: calls.Id = source.snapshot_id
+    lent: Id = source.snapshot_id
     if state.route is Route.TRANSFER:
         lent = state.transfer.snapshot_id if state.transfer else calls.TRANSFER_COPY
         planned += [] if state.transfer else [calls.transfer_copy(state, source)]
-    planned += [*_loans(state, lent), calls.forensic_copy(state, source, lent), calls.unshare(state, lent)]
+    planned += lend(state, calls.share(state, lent))
+    planned += [calls.forensic_copy(state, source, lent), calls.unshare(state, lent)]
     if state.lent_key is not None:
-        planned.append(calls.return_key(state.lent_key, state.grant_id or calls.GRANT))
+        planned.append(return_key(state.lent_key, state.grant_id or GRANT))
     return tuple(planned)
 
 

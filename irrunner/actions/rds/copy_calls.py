@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from irrunner.actions.contract import Call, Token
-from irrunner.actions.ebs.copy_calls import KEY_USE, return_key
-from irrunner.actions.ebs.copy_state import grant_name
-from irrunner.actions.ebs.keys import Key
+from irrunner.actions.contract import Call
 from irrunner.actions.rds.copy_state import RESTORE, CopyState
 from irrunner.actions.rds.databases import Kind
 from irrunner.actions.rds.snapshots import Snapshot, named, operation, tags
-
-__all__ = ["GRANT", "forensic_copy", "lend_key", "return_key", "share", "transfer_copy", "unshare"]
-
-GRANT: Final = Token("key-grant")
 
 
 def transfer_copy(state: CopyState, source: Snapshot) -> Call:
@@ -28,27 +21,6 @@ def transfer_copy(state: CopyState, source: Snapshot) -> Call:
         before={"kms_key_id": source.kms_key_id, "type": source.type},
         after={"kms_key_id": key.arn if key else None, "type": "manual"},
         reversible=False,
-    )
-
-
-def lend_key(state: CopyState, key: Key) -> Call:
-    """Let the forensic role use the key for the time of the copy; a repetition makes no second grant.
-
-    Source: AWS KMS API reference, CreateGrant, parameter Name.
-    """
-    role = f"arn:{state.partition}:iam::{state.forensic_account_id}:role/{state.forensic_role}"
-    return Call(
-        "kms:CreateGrant",
-        {
-            "KeyId": key.arn,
-            "GranteePrincipal": role,
-            "Operations": list(KEY_USE),
-            "Name": grant_name(state.marker),
-        },
-        target=key.arn,
-        summary=f"Let {role} read data under {key.arn} until the copy is verified",
-        after={"grantee": role},
-        yields={GRANT.name: "GrantId"},
     )
 
 

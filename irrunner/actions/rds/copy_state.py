@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from irrunner.actions.contract import LookContext, ReadApi, State, Token
-from irrunner.actions.ebs.copy_state import grant_name
 from irrunner.actions.ebs.keys import Key, read_key
+from irrunner.actions.ebs.lending import grant_on
 from irrunner.actions.ids import is_token
 from irrunner.actions.rds.databases import Kind
 from irrunner.actions.rds.snapshots import (
@@ -192,16 +192,8 @@ def _keys(ctx: LookContext, bare: CopyState, source: Snapshot) -> dict[str, Key 
 
 
 def _loan(ctx: LookContext, state: CopyState) -> dict[str, Any]:
-    lent, key = state.lent, state.lent_key
+    lent = state.lent
     if lent is None or lent.account_id != state.account_id or lent.type != "manual":
         return {}
     shared = state.forensic_account_id in shared_with(ctx.api, state.kind, lent.snapshot_id)
-    return {"shared": shared, "grant_id": _grant(ctx, state.marker, key)}
-
-
-def _grant(ctx: LookContext, marker: str, key: Key | None) -> str | None:
-    if key is None or key.state != "Enabled":
-        return None
-    name = grant_name(marker)
-    grants = ctx.api.pages("kms:ListGrants", "Grants", KeyId=key.arn)
-    return next((grant["GrantId"] for grant in grants if grant.get("Name") == name), None)
+    return {"shared": shared, "grant_id": grant_on(ctx.api, state.lent_key, state.marker)}

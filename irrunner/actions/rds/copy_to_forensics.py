@@ -26,6 +26,7 @@ from irrunner.actions.contract import (
     Where,
 )
 from irrunner.actions.ebs.keys import obstacle
+from irrunner.actions.ebs.lending import GRANT, lend, return_key, take_back, transfer_key_obstacle
 from irrunner.actions.rds import copy_calls as calls
 from irrunner.actions.rds.copy_state import CopyState, look_at_copy
 from irrunner.actions.rds.databases import API_REFERENCE, AURORA_GUIDE, USER_GUIDE
@@ -189,7 +190,7 @@ def _round(state: CopyState, source: Snapshot) -> Decision:
     lent = state.lent
     if lent is None:
         return Act((calls.transfer_copy(state, source),))
-    loans = _loans(state, lent.snapshot_id)
+    loans = lend(state, calls.share(state, lent.snapshot_id))
     return _not_available(state, lent) or Act(
         loans or (calls.forensic_copy(state, source, lent.snapshot_id),)
     )
@@ -211,35 +212,13 @@ def _problem(state: CopyState, source: Snapshot) -> str | None:
     found = obstacle(state.forensic_key, f"the forensic key {state.forensic_key_name} (forensics.kms_key)")
     if found is None and source.encrypted:
         found = obstacle(state.source_key, f"the key of {source.snapshot_id}")
-        if found is None and state.needs_transfer:
-            found = _transfer_obstacle(state)
+        if found is None and state.needs_transfer and (reason := transfer_key_obstacle(state)):
+            found = f"RDS does not share the snapshot as it is, and {reason}"
     return found
 
 
-def _transfer_obstacle(state: CopyState) -> str | None:
-    name = f"the transfer key {state.transfer_key_name} (forensics.transfer_kms_key)"
-    found = obstacle(state.transfer_key, name)
-    if found is None and state.transfer_key is not None and state.transfer_key.manager == "AWS":
-        found = f"{name} is an AWS managed key, which cannot be shared: name a customer key"
-    return f"RDS does not share the snapshot as it is, and {found}" if found else None
-
-
-def _loans(state: CopyState, snapshot_id: str) -> tuple[Call, ...]:
-    key, lend = state.lent_key, []
-    if key is not None and state.grant_id is None:
-        lend.append(calls.lend_key(state, key))
-    if not state.shared:
-        lend.append(calls.share(state, snapshot_id))
-    return tuple(lend)
-
-
 def _returns(state: CopyState) -> tuple[Call, ...]:
-    back = []
-    if state.shared and state.lent is not None:
-        back.append(calls.unshare(state, state.lent.snapshot_id))
-    if state.grant_id is not None and state.lent_key is not None:
-        back.append(calls.return_key(state.lent_key, state.grant_id))
-    return tuple(back)
+    return take_back(state, calls.unshare(state, state.lent.snapshot_id) if state.lent else None)
 
 
 def _end(state: CopyState, decision: Decision) -> Decision:
@@ -253,8 +232,9 @@ def _rounds(state: CopyState, source: Snapshot) -> tuple[Call, ...]:
     copied = () if state.transfer or not state.needs_transfer else (calls.transfer_copy(state, source),)
     back = [calls.unshare(state, lent)]
     if state.lent_key is not None:
-        back.append(calls.return_key(state.lent_key, state.grant_id or calls.GRANT))
-    return (*copied, *_loans(state, lent), calls.forensic_copy(state, source, lent), *back)
+        back.append(return_key(state.lent_key, state.grant_id or GRANT))
+    loans = lend(state, calls.share(state, lent))
+    return (*copied, *loans, calls.forensic_copy(state, source, lent), *back)
 
 
 def _differences(state: CopyState, copy: Snapshot) -> list[str]:
